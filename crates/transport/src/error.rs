@@ -1,0 +1,151 @@
+//! What can go wrong between a request and its reply.
+
+use std::error::Error as StdError;
+use std::time::Duration;
+
+/// The cause as the engine told it. It never holds an address's query, a header or a body.
+type Cause = Box<dyn StdError + Send + Sync>;
+
+/// Why no whole reply arrived. Grouped by who must act.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The caller: the request cannot be sent as it is. Never repeated.
+    #[error("the request cannot be sent")]
+    Misuse(#[from] Misuse),
+
+    /// The network: no connection was made, so the server has not seen the request. Repeated where
+    /// [`Replay`](crate::Replay) is `Safe` or `AfterRefusal`.
+    #[error("{host} cannot be reached")]
+    Unreachable {
+        /// The host, with its port if one was named.
+        host: String,
+        /// What the engine said.
+        #[source]
+        cause: Option<Cause>,
+    },
+
+    /// The operator: the server is there, but it could not prove who it is, or did not accept who we are. The
+    /// request was not sent. Never repeated, since the next attempt would end the same way.
+    #[error("no secure connection to {host}: {problem}")]
+    Tls {
+        /// The host, with its port if one was named.
+        host: String,
+        /// Which part of the handshake failed.
+        problem: TlsProblem,
+        /// What the engine said.
+        #[source]
+        cause: Option<Cause>,
+    },
+
+    /// The network: the connection broke after the request may have arrived. Repeated only where
+    /// [`Replay`](crate::Replay) is `Safe`.
+    #[error("the connection to {host} broke before the reply was complete")]
+    Lost {
+        /// The host, with its port if one was named.
+        host: String,
+        /// What the engine said.
+        #[source]
+        cause: Option<Cause>,
+    },
+
+    /// Time: the call took longer than its limit. Whether the server acted is not known.
+    #[error("{host} did not answer within {} s", limit.as_secs_f32())]
+    TimedOut {
+        /// The host, with its port if one was named.
+        host: String,
+        /// The limit of the whole call.
+        limit: Duration,
+    },
+
+    /// The server: its reply is longer than the call wants to read.
+    #[error("the reply of {host} is longer than {limit} bytes")]
+    ReplyTooLarge {
+        /// The host, with its port if one was named.
+        host: String,
+        /// The limit in bytes.
+        limit: usize,
+    },
+}
+
+impl Error {
+    /// Returns whether the same call may succeed later without anybody changing anything.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Lost { .. } | Self::TimedOut { .. })
+    }
+
+    /// Returns whether the server certainly has not seen the request.
+    pub fn was_never_sent(&self) -> bool {
+        matches!(self, Self::Misuse(_) | Self::Unreachable { .. } | Self::Tls { .. })
+    }
+
+    /// Returns the stable name of this error, for programs and other languages.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Misuse(_) => "transport_misuse",
+            Self::Unreachable { .. } => "transport_unreachable",
+            Self::Tls { .. } => "transport_tls",
+            Self::Lost { .. } => "transport_lost",
+            Self::TimedOut { .. } => "transport_timed_out",
+            Self::ReplyTooLarge { .. } => "transport_reply_too_large",
+        }
+    }
+}
+
+/// What is wrong with a request that cannot be sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Misuse {
+    /// The target is a path without a server: [`Request::at`](crate::Request::at) was not called.
+    #[error("its target names no server")]
+    NoServer,
+    /// The target is not an address that can be called.
+    #[error("its target is not a valid http or https address")]
+    InvalidTarget,
+    /// Plain `http` to a host that is not loopback.
+    #[error("{host} is not loopback, and plain http to it would show every secret on the way; use https")]
+    PlainHttp {
+        /// The host.
+        host: String,
+    },
+    /// A header that cannot stand in a request, such as a token with a line break at its end.
+    #[error("its header {name} has a sign that a header cannot hold")]
+    InvalidHeader {
+        /// The header's name. Its value is not told.
+        name: String,
+    },
+    /// The transport cannot be built as it was asked for, such as with a certificate that is none.
+    #[error("the transport's {setting} cannot be used")]
+    InvalidSetting {
+        /// Which setting.
+        setting: &'static str,
+    },
+}
+
+/// Which part of a TLS handshake failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TlsProblem {
+    /// Nobody whom this machine trusts has signed the server's certificate.
+    UnknownIssuer,
+    /// The certificate is for another name.
+    WrongName,
+    /// The certificate has expired, or is not valid yet; or this machine's clock is wrong.
+    NotValidNow,
+    /// The server wants a client certificate, or did not accept ours.
+    ClientCertificate,
+    /// Something else, such as no common version.
+    Handshake,
+}
+
+impl std::fmt::Display for TlsProblem {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::UnknownIssuer => "its certificate is signed by nobody that is trusted here (name the CA)",
+            Self::WrongName => "its certificate is for another name",
+            Self::NotValidNow => "its certificate is not valid at this time (is this machine's clock right?)",
+            Self::ClientCertificate => "it did not accept our client certificate",
+            Self::Handshake => "the handshake failed (is it a TLS port?)",
+        })
+    }
+}

@@ -1,0 +1,31 @@
+//! Which calls may be sent a second time.
+
+use crate::Error;
+
+/// Says whether a request may be sent again when no reply to it arrived.
+///
+/// The choice belongs to the call and not to its HTTP method: a `POST` that revokes a token may be repeated, one
+/// that redeems an authorization code may not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replay {
+    /// Repeating the call is harmless: reading, listing, revoking.
+    Safe,
+    /// The call may be repeated only when the first one certainly never reached the server: no connection
+    /// was made. Everything that creates, counts or spends.
+    AfterRefusal,
+    /// The call is never repeated, not even then: the caller wants to see every failure.
+    Never,
+}
+
+impl Replay {
+    /// Returns whether a call that ended in `error` may be sent once more, at once.
+    ///
+    /// A call that ran out of time is not sent again: its time limit is for the whole call.
+    pub fn allows(self, error: &Error) -> bool {
+        match self {
+            Self::Safe => matches!(error, Error::Lost { .. } | Error::Unreachable { .. }),
+            Self::AfterRefusal => matches!(error, Error::Unreachable { .. }),
+            Self::Never => false,
+        }
+    }
+}
