@@ -1,6 +1,6 @@
 //! One call to a server, as a value.
 
-use crate::{Error, Reply, Replay, Request};
+use crate::{Error, Replay, Reply, Request};
 
 /// One call to a server as a value: what to send, and how to read what comes back.
 ///

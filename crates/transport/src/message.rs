@@ -185,7 +185,9 @@ impl Request {
 
     /// Returns the host with its port if one was named: what an error may tell.
     pub fn host(&self) -> String {
-        self.url().map(|url| url[url::Position::BeforeHost..url::Position::AfterPort].to_owned()).unwrap_or_default()
+        self.url()
+            .map(|url| url[url::Position::BeforeHost..url::Position::AfterPort].to_owned())
+            .unwrap_or_default()
     }
 
     /// Returns the headers: name, value, and whether the value is secret.
