@@ -11,14 +11,19 @@ const ASKS: &str = "LATCHKEY_TEST_ASKS_FOR_PROXY";
 /// Nobody listens on this port, so that only the proxy can answer.
 const TARGET: &str = "http://127.0.0.1:1/";
 
+#[expect(clippy::disallowed_methods, reason = "the child is told by the environment what to do")]
+fn asked() -> Option<bool> {
+    env::var(ASKS).ok().map(|asks| asks == "yes")
+}
+
 /// Runs this very test again as a child with a proxy in its environment, once asking for it and once not.
 #[tokio::test]
 async fn the_environment_names_a_proxy_only_for_those_who_ask() {
-    if let Ok(asks) = env::var(ASKS) {
+    if let Some(asks) = asked() {
         let builder = ReqwestTransport::builder();
-        let builder = if asks == "yes" { builder.with_environment_proxy() } else { builder };
+        let builder = if asks { builder.with_environment_proxy() } else { builder };
         let outcome = builder.build().unwrap().send(Request::new(Method::Get, TARGET)).await;
-        assert_eq!(outcome.is_ok_and(|reply| reply.status() == 299), asks == "yes");
+        assert_eq!(outcome.is_ok_and(|reply| reply.status() == 299), asks);
         return;
     }
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
