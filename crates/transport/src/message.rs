@@ -402,3 +402,85 @@ impl fmt::Debug for Reply {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use url::Url;
+
+    use super::{Method, Reply, Request};
+    use crate::{Misuse, Secret};
+
+    fn at(server: &str, path: &'static str) -> String {
+        let request = Request::new(Method::Get, path).at(&Url::parse(server).unwrap());
+        request.url().unwrap().to_string()
+    }
+
+    #[test]
+    fn a_path_is_appended_to_that_of_the_server() {
+        assert_eq!(
+            at("https://vault.example", "/v1/a%2Fb?list=true"),
+            "https://vault.example/v1/a%2Fb?list=true"
+        );
+        assert_eq!(at("https://example.org/vault/", "/v1/x"), "https://example.org/vault/v1/x");
+        assert_eq!(at("https://example.org/vault?stray#stray", "/v1/x"), "https://example.org/vault/v1/x");
+    }
+
+    #[test]
+    fn a_whole_address_keeps_its_server() {
+        let request =
+            Request::new(Method::Get, "https://a.example/x").at(&Url::parse("https://b.example").unwrap());
+        assert_eq!(request.host(), "a.example");
+    }
+
+    #[test]
+    fn path_and_query_are_the_same_before_and_after_a_server_was_named() {
+        let request = Request::new(Method::Get, "/v1/x?version=2");
+        assert_eq!((request.path(), request.query()), ("/v1/x", Some("version=2")));
+        let request = request.at(&Url::parse("https://vault.example").unwrap());
+        assert_eq!((request.path(), request.query()), ("/v1/x", Some("version=2")));
+    }
+
+    #[test]
+    fn plain_http_is_for_loopback_only() {
+        for host in ["localhost:8200", "hub.localhost", "127.0.0.1", "127.9.9.9:1", "[::1]:8200"] {
+            let request = Request::new(Method::Get, format!("http://{host}/"));
+            assert!(request.check(false).is_ok(), "{host}");
+        }
+        for host in ["vault.example", "localhost.example.org", "10.0.0.1", "[::ffff:127.0.0.1]", "0.0.0.0"] {
+            let request = Request::new(Method::Get, format!("http://{host}/"));
+            assert!(matches!(request.check(false), Err(Misuse::PlainHttp { .. })), "{host}");
+            assert!(request.check(true).is_ok(), "{host}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_called_is_named() {
+        for (target, misuse) in [
+            ("/v1/sys/health", Misuse::NoServer),
+            ("vault.example", Misuse::InvalidTarget),
+            ("", Misuse::InvalidTarget),
+            ("file:///etc/passwd", Misuse::InvalidTarget),
+        ] {
+            assert_eq!(Request::new(Method::Get, target).check(true), Err(misuse), "{target}");
+        }
+    }
+
+    #[test]
+    fn a_token_with_a_line_break_is_named_and_not_told() {
+        let request = Request::new(Method::Get, "https://vault.example/")
+            .with_secret_header("X-Vault-Token", Secret::new("hush\n"));
+        assert_eq!(request.check(false), Err(Misuse::InvalidHeader { name: "X-Vault-Token".into() }));
+    }
+
+    #[test]
+    fn debug_tells_neither_query_nor_headers_nor_bodies() {
+        let request = Request::new(Method::Post, "https://vault.example/v1/x?code=hush")
+            .with_header("X-Plain", "hush")
+            .with_secret_header("X-Vault-Token", Secret::new("hush"))
+            .with_body("application/json", "hush");
+        let reply = Reply::new(200, "hush").with_header("Location", "hush");
+        let told = format!("{request:?} {reply:?}");
+        assert!(!told.contains("hush"), "{told}");
+        assert!(told.contains("/v1/x") && told.contains("4 bytes"), "{told}");
+    }
+}

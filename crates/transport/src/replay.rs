@@ -29,3 +29,31 @@ impl Replay {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::Replay;
+    use crate::{Error, Misuse};
+
+    #[test]
+    fn only_what_is_harmless_is_sent_again() {
+        let host = String::new;
+        let unreachable = Error::Unreachable { host: host(), cause: None };
+        let lost = Error::Lost { host: host(), cause: None };
+        for (replay, after_refusal, after_loss) in
+            [(Replay::Safe, true, true), (Replay::AfterRefusal, true, false), (Replay::Never, false, false)]
+        {
+            assert_eq!(replay.allows(&unreachable), after_refusal, "{replay:?}");
+            assert_eq!(replay.allows(&lost), after_loss, "{replay:?}");
+            for error in [
+                Error::TimedOut { host: host(), limit: Duration::from_secs(1) },
+                Error::ReplyTooLarge { host: host(), limit: 1 },
+                Error::Misuse(Misuse::NoServer),
+            ] {
+                assert!(!replay.allows(&error), "{replay:?} {error}");
+            }
+        }
+    }
+}
