@@ -51,7 +51,7 @@ impl Method {
 pub struct Request {
     method: Method,
     target: Target,
-    headers: Vec<(Cow<'static, str>, HeaderValue)>,
+    headers: Vec<(&'static str, HeaderValue)>,
     body: Option<Body>,
     time_limit: Duration,
     reply_limit: usize,
@@ -123,13 +123,13 @@ impl Request {
 
     /// Adds a header that anybody may see.
     pub fn with_header(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
-        self.headers.push((Cow::Borrowed(name), HeaderValue::Plain(value.into())));
+        self.headers.push((name, HeaderValue::Plain(value.into())));
         self
     }
 
     /// Adds a header that nobody may see, such as a token.
     pub fn with_secret_header(mut self, name: &'static str, value: Secret) -> Self {
-        self.headers.push((Cow::Borrowed(name), HeaderValue::Secret(value)));
+        self.headers.push((name, HeaderValue::Secret(value)));
         self
     }
 
@@ -191,11 +191,11 @@ impl Request {
     }
 
     /// Returns the headers: name, value, and whether the value is secret.
-    pub fn headers(&self) -> impl Iterator<Item = (&str, &str, bool)> {
+    pub fn headers(&self) -> impl Iterator<Item = (&'static str, &str, bool)> {
         self.headers.iter().map(|(name, value)| match value {
-            HeaderValue::Plain(value) => (name.as_ref(), value.as_ref(), false),
+            HeaderValue::Plain(value) => (*name, value.as_ref(), false),
             // Opened for the transport, which marks the header as sensitive.
-            HeaderValue::Secret(value) => (name.as_ref(), value.expose_secret(), true),
+            HeaderValue::Secret(value) => (*name, value.expose_secret(), true),
         })
     }
 

@@ -4,7 +4,6 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::io;
 use std::iter;
-use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -138,9 +137,20 @@ impl ReqwestTransportBuilder {
 
 #[async_trait::async_trait]
 impl Transport for ReqwestTransport {
-    async fn send(&self, mut request: Request) -> Result<Reply, Error> {
+    async fn send(&self, request: Request) -> Result<Reply, Error> {
         request.check(self.plain_http_anywhere)?;
-        let (limit, time_limit) = (request.reply_limit(), request.time_limit());
+        let (host, limit) = (request.host(), request.time_limit());
+        // One limit around the whole call: name, connection, waiting, and every part of the body.
+        match tokio::time::timeout(limit, self.converse(request)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(Error::TimedOut { host, limit }),
+        }
+    }
+}
+
+impl ReqwestTransport {
+    async fn converse(&self, mut request: Request) -> Result<Reply, Error> {
+        let limit = request.reply_limit();
         let method = reqwest::Method::from_bytes(request.method().as_str().as_bytes())
             .map_err(|_| Misuse::InvalidTarget)?;
         let headers = headers_to_send(&request)?;
@@ -148,32 +158,30 @@ impl Transport for ReqwestTransport {
         let mut outgoing = reqwest::Request::new(method, request.into_url().ok_or(Misuse::NoServer)?);
         *outgoing.headers_mut() = headers;
         *outgoing.body_mut() = body.map(|body| Bytes::from_owner(Shared(body)).into());
-        *outgoing.timeout_mut() = Some(time_limit);
 
         let mut response = self.client.execute(outgoing).await.map_err(|error| {
             let host = error.url().map(host_of).unwrap_or_default();
-            failure(error, host, time_limit)
+            failure(error, host)
         })?;
-        let headers = headers_received(&response);
-        let status = response.status().as_u16();
+        let too_large = |response: &Response| Error::ReplyTooLarge { host: host_of(response.url()), limit };
         let announced = response.content_length().unwrap_or(0);
         if announced > limit as u64 {
-            return Err(Error::ReplyTooLarge { host: host_of(response.url()), limit });
+            return Err(too_large(&response));
         }
         let mut body = Zeroizing::new(Vec::with_capacity(usize::try_from(announced).unwrap_or(0)));
         loop {
             let chunk = match response.chunk().await {
                 Ok(Some(chunk)) => chunk,
                 Ok(None) => break,
-                Err(error) => return Err(failure(error, host_of(response.url()), time_limit)),
+                Err(error) => return Err(failure(error, host_of(response.url()))),
             };
             if body.len() + chunk.len() > limit {
-                return Err(Error::ReplyTooLarge { host: host_of(response.url()), limit });
+                return Err(too_large(&response));
             }
             grow(&mut body, chunk.len());
             body.extend_from_slice(&chunk);
         }
-        Ok(Reply::new(status, body).with_headers(headers))
+        Ok(Reply::new(response.status().as_u16(), body).with_headers(headers_received(&response)))
     }
 }
 
@@ -200,7 +208,13 @@ fn headers_to_send(request: &Request) -> Result<HeaderMap, Misuse> {
     let mut headers = HeaderMap::with_capacity(4);
     for (name, value, secret) in request.headers() {
         let invalid = || Misuse::InvalidHeader { name: name.to_owned() };
-        let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid())?;
+        // A name in small letters needs no memory of its own. The check is that of `from_static`, which panics.
+        let small = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
+        let header = if !name.is_empty() && name.bytes().all(small) {
+            HeaderName::from_static(name)
+        } else {
+            HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid())?
+        };
         let mut value = HeaderValue::from_str(value).map_err(|_| invalid())?;
         value.set_sensitive(secret);
         headers.append(header, value);
@@ -224,12 +238,9 @@ fn host_of(url: &Url) -> String {
 }
 
 /// Sorts an error of the engine by what the server may have seen of the request.
-fn failure(error: reqwest::Error, host: String, limit: Duration) -> Error {
+fn failure(error: reqwest::Error, host: String) -> Error {
     if let Some(problem) = tls_problem(&error) {
         return Error::Tls { host, problem, cause: Some(Box::new(error.without_url())) };
-    }
-    if error.is_timeout() {
-        return Error::TimedOut { host, limit };
     }
     let refused = error.is_connect();
     let cause = Some(error.without_url().into());

@@ -1,6 +1,7 @@
 //! Text that must not be seen.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer};
 use subtle::ConstantTimeEq;
@@ -8,9 +9,9 @@ use zeroize::Zeroizing;
 
 /// A text that must not be seen: a token, a code, a password, a nonce.
 ///
-/// It is wiped from memory when it is dropped, its `Debug` shows nothing, it has no `Display`, no `Serialize` and
-/// no `==`. The only way to its text is [`expose_secret`](Secret::expose_secret), so that every such place can be
-/// found by name.
+/// It is wiped from memory when it is dropped; clones share the one copy. Its `Debug` shows nothing, it has no
+/// `Display`, no `Serialize` and no `==`. The only way to its text is [`expose_secret`](Secret::expose_secret), so that
+/// every such place can be found by name.
 ///
 /// ```
 /// use latchkey_transport::Secret;
@@ -20,12 +21,12 @@ use zeroize::Zeroizing;
 /// assert!(password.is_same_as("correct horse"));
 /// ```
 #[derive(Clone)]
-pub struct Secret(Zeroizing<String>);
+pub struct Secret(Arc<Zeroizing<String>>);
 
 impl Secret {
     /// Takes a text over. Copies that were made of it before are not wiped.
     pub fn new(text: impl Into<String>) -> Self {
-        Self(Zeroizing::new(text.into()))
+        Self(Arc::new(Zeroizing::new(text.into())))
     }
 
     /// Returns the text. This is the only method that does.
