@@ -64,6 +64,16 @@ enum Target {
     Invalid,
 }
 
+impl Target {
+    fn parse(text: Cow<'static, str>) -> Self {
+        if text.starts_with('/') {
+            Self::Path(text)
+        } else {
+            Url::parse(&text).map_or(Self::Invalid, Self::Address)
+        }
+    }
+}
+
 #[derive(Clone)]
 enum HeaderValue {
     Plain(Cow<'static, str>),
@@ -83,13 +93,7 @@ impl Request {
     ///
     /// A target that is neither is reported by [`check`](Request::check), and so by every transport.
     pub fn new(method: Method, target: impl Into<Cow<'static, str>>) -> Self {
-        let target = target.into();
-        let target = if target.starts_with('/') {
-            Target::Path(target)
-        } else {
-            Url::parse(&target).map_or(Target::Invalid, Target::Address)
-        };
-        Self::to(method, target)
+        Self::to(method, Target::parse(target.into()))
     }
 
     /// Returns a request for an address that was parsed before.
@@ -118,6 +122,12 @@ impl Request {
             address.push_str(path);
             self.target = Url::parse(&address).map_or(Target::Invalid, Target::Address);
         }
+        self
+    }
+
+    /// Replaces the target and keeps the rest: for a handle that knows where on its server a path lies.
+    pub fn with_target(mut self, target: impl Into<Cow<'static, str>>) -> Self {
+        self.target = Target::parse(target.into());
         self
     }
 

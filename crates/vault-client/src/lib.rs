@@ -1,1 +1,27 @@
-//! Under construction.
+#![doc = include_str!("../README.md")]
+
+// The handle.
+mod vault;
+
+// What it can be asked, one module per part of the API.
+pub mod auth;
+pub mod kv2;
+pub mod logical;
+pub mod sys;
+pub mod token;
+
+// What crosses the wire.
+mod messages;
+mod path;
+mod reply;
+mod secret;
+
+mod error;
+
+pub use auth::Login;
+pub use error::{Error, LoginProblem, MountProblem, PathPart, PathProblem, Refusal, TokenProblem, ValueKind};
+pub use kv2::Read;
+pub use messages::Messages;
+pub use secret::Data;
+pub use token::{Lease, Token, TokenType};
+pub use vault::Vault;

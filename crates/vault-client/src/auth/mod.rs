@@ -1,0 +1,199 @@
+//! Auth methods: what turns an identity into a token.
+
+mod jwt;
+mod oidc;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use latchkey_transport::{Reply, Secret};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+pub use jwt::{JwtAuth, JwtLogin};
+pub use oidc::{AuthUrl, ClientNonce, OidcAuth, OidcAuthUrl, OidcCallback};
+
+use crate::messages::Messages;
+use crate::reply::{self, Envelope};
+use crate::{Error, Lease, LoginProblem, Token, TokenType};
+
+/// A token, and what came with it.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Login {
+    token: Token,
+    /// The token's accessor: names it without being it, and may be logged. Batch tokens have none.
+    pub accessor: String,
+    /// Everything that the token may: its own policies and those of its identity.
+    pub policies: Vec<String>,
+    /// The policies of the token itself.
+    pub token_policies: Vec<String>,
+    /// The policies that come from the entity and its groups.
+    pub identity_policies: Vec<String>,
+    /// What the auth method noted: the role, and the claims that it maps.
+    pub metadata: BTreeMap<String, String>,
+    /// How long the token lives.
+    pub lease: Lease,
+    /// The entity that the token stands for; empty where there is none.
+    pub entity_id: String,
+    /// Whether it has no parent that takes it along when revoked.
+    pub orphan: bool,
+    /// Its kind.
+    pub token_type: TokenType,
+    /// How often it may be used; zero where that is not counted.
+    pub num_uses: u64,
+    /// What the server wants noted.
+    pub warnings: Messages,
+}
+
+impl Login {
+    /// Returns the token.
+    pub fn token(&self) -> &Token {
+        &self.token
+    }
+
+    /// Reads a reply to a login.
+    fn receive(reply: &Reply, attempt: &Attempt<'_>) -> Result<Self, Error> {
+        const WANTED: &str = "a login";
+        let envelope = Envelope::read(reply, attempt.sent, WANTED).map_err(|error| attempt.refused(error))?;
+        let auth = envelope.auth_as::<AuthReply<'_>>().ok_or_else(|| reply::malformed(reply, WANTED))?;
+        if auth.client_token.is_empty() && auth.mfa_requirement.is_some() {
+            return Err(attempt.second_factor(reply.status()));
+        }
+        let login = auth.into_login().map_err(|_| reply::malformed(reply, WANTED))?;
+        Ok(Self { warnings: envelope.warnings(attempt.sent), ..login })
+    }
+}
+
+/// Shows neither the token nor what the metadata say of a person.
+impl fmt::Debug for Login {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Login")
+            .field("accessor", &self.accessor)
+            .field("policies", &self.policies)
+            .field("metadata", &self.metadata.keys())
+            .field("lease", &self.lease)
+            .field("token_type", &self.token_type)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The auth block of a reply.
+#[derive(Deserialize)]
+pub(crate) struct AuthReply<'a> {
+    client_token: Secret,
+    #[serde(default)]
+    accessor: String,
+    #[serde(default)]
+    policies: Option<Vec<String>>,
+    #[serde(default)]
+    token_policies: Option<Vec<String>>,
+    #[serde(default)]
+    identity_policies: Option<Vec<String>>,
+    #[serde(default)]
+    metadata: Option<BTreeMap<String, String>>,
+    #[serde(default)]
+    lease_duration: u64,
+    #[serde(default)]
+    renewable: bool,
+    #[serde(default)]
+    entity_id: String,
+    #[serde(default)]
+    orphan: bool,
+    #[serde(borrow, default)]
+    token_type: Option<&'a str>,
+    #[serde(default)]
+    num_uses: u64,
+    #[serde(borrow, default)]
+    mfa_requirement: Option<&'a RawValue>,
+}
+
+impl AuthReply<'_> {
+    pub(crate) fn into_login(self) -> Result<Login, Error> {
+        Ok(Login {
+            token: Token::new(self.client_token)?,
+            accessor: self.accessor,
+            policies: self.policies.unwrap_or_default(),
+            token_policies: self.token_policies.unwrap_or_default(),
+            identity_policies: self.identity_policies.unwrap_or_default(),
+            metadata: self.metadata.unwrap_or_default(),
+            lease: Lease::new(self.lease_duration, self.renewable),
+            entity_id: self.entity_id,
+            orphan: self.orphan,
+            token_type: self.token_type.map_or(TokenType::Service, TokenType::from),
+            num_uses: self.num_uses,
+            warnings: Messages::default(),
+        })
+    }
+}
+
+/// A login under way, as its errors tell it.
+struct Attempt<'a> {
+    mount: &'a str,
+    role: Option<&'a str>,
+    /// The secrets that the request carried.
+    sent: &'a [&'a Secret],
+}
+
+impl Attempt<'_> {
+    /// Sorts what a server says of a login that it refuses. Both products' wordings; the product's name is skipped.
+    fn refused(&self, error: Error) -> Error {
+        use LoginProblem as Problem;
+        const MEANINGS: [(&str, Problem); 23] = [
+            ("Expired or missing OAuth state", Problem::StateExpired),
+            ("invalid client_nonce", Problem::ClientNonceMismatch),
+            ("Role could not be found", Problem::UnknownRole),
+            ("\" could not be found", Problem::UnknownRole),
+            ("missing role", Problem::MissingRole),
+            ("role_type is not allowed", Problem::WrongRoleType),
+            ("OIDC login is not configured", Problem::NotConfigured),
+            ("ould not load configuration", Problem::NotConfigured),
+            ("Error exchanging oidc code", Problem::CodeRejected),
+            ("No code or id_token received", Problem::CodeRejected),
+            ("no audiences bound to the role", Problem::AudienceRejected),
+            ("invalid audience (aud) claim", Problem::AudienceRejected),
+            ("token is expired", Problem::TokenNotValidNow),
+            ("token not yet valid", Problem::TokenNotValidNow),
+            ("token issued in the future", Problem::TokenNotValidNow),
+            ("invalid subject (sub) claim", Problem::ClaimsRejected),
+            ("error validating claims", Problem::ClaimsRejected),
+            ("not found in token", Problem::ClaimsRejected),
+            ("does not match associated bound subject", Problem::ClaimsRejected),
+            ("Token verification failed", Problem::TokenRejected),
+            ("error validating token", Problem::TokenRejected),
+            ("error verifying token", Problem::TokenRejected),
+            ("missing token", Problem::TokenRejected),
+        ];
+        let (problem, refusal) = match error {
+            // A claim that does not fit can arrive with status 500.
+            Error::InvalidRequest(refusal) | Error::ServerFault(refusal)
+                if matches!(refusal.status, 400 | 500) =>
+            {
+                let meaning =
+                    MEANINGS.iter().find(|(text, _)| refusal.messages.iter().any(|said| said.contains(text)));
+                match (meaning, refusal.status) {
+                    (Some((_, problem)), _) => (*problem, refusal),
+                    (None, 400) => (Problem::Other, refusal),
+                    (None, _) => return Error::ServerFault(refusal),
+                }
+            }
+            // No token was sent that could be short of a policy.
+            Error::PermissionDenied(refusal)
+            | Error::NotFound(refusal)
+            | Error::UnsupportedOperation(refusal) => (Problem::NotServed, refusal),
+            other => return other,
+        };
+        self.error(problem, refusal)
+    }
+
+    fn second_factor(&self, status: u16) -> Error {
+        let refusal = crate::Refusal { status, messages: Messages::default() };
+        self.error(LoginProblem::SecondFactorRequired, refusal)
+    }
+
+    fn error(&self, problem: LoginProblem, refusal: crate::Refusal) -> Error {
+        let role = self.role.filter(|role| !role.is_empty()).map(str::to_owned);
+        Error::LoginRefused { mount: self.mount.to_owned(), role, problem, refusal }
+    }
+}

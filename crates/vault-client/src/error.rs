@@ -1,0 +1,535 @@
+//! What can go wrong, grouped by who must act.
+
+use std::fmt;
+use std::time::Duration;
+
+use latchkey_transport::Secret;
+
+use crate::messages::Messages;
+
+/// Why a call did not give what it is for.
+///
+/// No error holds a body, a token, a code or a secret's value. What the server said is cleaned first, see
+/// [`Messages`].
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    // The caller: the call is wrong as it stands. Never repeated.
+    /// A path, mount or namespace that cannot be called. Nothing was sent.
+    #[error("the {part} cannot be used: {problem}")]
+    InvalidPath {
+        /// Which argument.
+        part: PathPart,
+        /// What is wrong with it.
+        problem: PathProblem,
+    },
+    /// A token that cannot stand in a header. Nothing was sent.
+    #[error("the token cannot be used: {problem}")]
+    InvalidToken {
+        /// What is wrong with it.
+        problem: TokenProblem,
+    },
+    /// A value that its `Serialize` refuses to write as JSON. Nothing was sent.
+    #[error("the request's body cannot be written as JSON")]
+    UnwritableBody,
+    /// The mount is of another kind than the call is for.
+    #[error("{path} {problem}")]
+    WrongMount {
+        /// The path of the API that was called, encoded.
+        path: String,
+        /// What the mount is.
+        problem: MountProblem,
+    },
+    /// The secret exists, but not that field of it.
+    #[error("the secret has no field {field:?}; {}", Listed(.fields))]
+    FieldMissing {
+        /// The field that was asked for.
+        field: String,
+        /// The names of the fields that exist.
+        fields: Vec<String>,
+    },
+    /// The field exists, but its value is no text: read it with [`Data::raw`](crate::Data::raw).
+    #[error("the field {field:?} is not text but {kind}")]
+    FieldNotText {
+        /// The field that was asked for.
+        field: String,
+        /// What it is.
+        kind: ValueKind,
+    },
+    /// The data is not of the type that it was read as. The position is that in the data's JSON text.
+    #[error("the data is not of the wanted type (line {line}, column {column})")]
+    WrongType {
+        /// The line, from 1.
+        line: usize,
+        /// The column, from 1; 0 where the whole is meant.
+        column: usize,
+    },
+    /// The source of randomness gave nothing, so no login can be begun.
+    #[error("no client nonce can be made")]
+    RandomUnavailable(#[from] latchkey_transport::RandomUnavailable),
+
+    // The person, or the operator of the auth method: the login was refused.
+    /// The login was refused. Never repeated as it is.
+    #[error("the login at {mount} was refused: {problem} ({refusal})")]
+    LoginRefused {
+        /// The mount of the auth method.
+        mount: String,
+        /// The role that was asked for; `None` where the call does not name it, or the mount's default was meant.
+        role: Option<String>,
+        /// What the refusal means.
+        problem: LoginProblem,
+        /// What the server said.
+        refusal: Refusal,
+    },
+    /// The server gave no address to sign in at, and by design does not say why: the role does not allow the
+    /// redirect address, or the server cannot reach its identity provider. Its own log tells.
+    #[error(
+        "the server gave no address to sign in at: is {redirect_uri} allowed for the role {role:?}, \
+         and does the server reach its identity provider?"
+    )]
+    NoAuthUrl {
+        /// The role that was asked for; empty for the mount's default.
+        role: String,
+        /// The redirect address that was asked for.
+        redirect_uri: String,
+    },
+    /// What came back carries the state of another login: forged, or a page that was left open.
+    #[error("the state that came back belongs to another login")]
+    StateMismatch,
+
+    // The operator, or whoever holds the token: the call was refused.
+    /// The token is not one that the server knows: expired, revoked, or never made. Log in again.
+    #[error("the token is no longer valid ({0})")]
+    TokenInvalid(Refusal),
+    /// No policy of the token allows this, **or** the token is dead and the server does not say so: `OpenBao` and
+    /// Vault before 1.16 answer both alike. See [`is_token_dead`](Error::is_token_dead).
+    #[error("permission denied ({0})")]
+    PermissionDenied(Refusal),
+    /// The token lives on until its lease ends, but it cannot be renewed. Log in again before that.
+    #[error("the token cannot be renewed ({0})")]
+    NotRenewable(Refusal),
+    /// Nothing is served at that path: no such mount, or no such namespace. That a *secret* is not there is no
+    /// error but [`Read::Missing`](crate::Read::Missing).
+    #[error("nothing is served at this path ({0})")]
+    NotFound(Refusal),
+    /// The path knows no such operation.
+    #[error("the operation is not supported at this path ({0})")]
+    UnsupportedOperation(Refusal),
+    /// The server does not take a body of that media type.
+    #[error("the media type is not supported at this path ({0})")]
+    UnsupportedMediaType(Refusal),
+    /// The server understood the request and found it wrong.
+    #[error("the server refused the request ({0})")]
+    InvalidRequest(Refusal),
+    /// The body is longer than the server takes: 32 MiB unless configured otherwise.
+    #[error("the request is too large for the server ({0})")]
+    PayloadTooLarge(Refusal),
+    /// The server sends the call elsewhere, and it is not a standby: a sign-on portal, or `http` where `https` is
+    /// meant. Not followed, since it would hand the token to somebody else.
+    #[error("the address does not answer itself but sends to {} (status {status}); is it right?", .to.as_deref().unwrap_or("elsewhere"))]
+    Redirected {
+        /// The status.
+        status: u16,
+        /// The host it sends to, with its port if one was named.
+        to: Option<String>,
+    },
+
+    // Time: the same call will succeed later.
+    /// Too many calls. Transient; the server did not run this one.
+    #[error("too many calls{}", Pause(*.retry_after))]
+    RateLimited {
+        /// How long to wait, where the server said so and the transport may see it.
+        retry_after: Option<Duration>,
+    },
+    /// The server is sealed and waits for its operator. Transient; the server did not run the call.
+    #[error("the server is sealed")]
+    Sealed,
+    /// This node is a standby, or the cluster has no active node at the moment. Transient; the call was not run.
+    #[error("this node does not serve calls{}", Leader(.leader.as_deref()))]
+    NotActive {
+        /// The host of the active node, with its port if one was named, where the node told it.
+        leader: Option<String>,
+    },
+    /// The node has not seen what another node wrote before. Transient; the call was not run.
+    #[error("this node has not caught up yet ({0})")]
+    PreconditionFailed(Refusal),
+    /// The KV store is being turned into a versioned one; a fresh mount may say so for a moment. Transient.
+    #[error("the KV store is being upgraded ({0})")]
+    MountUpgrading(Refusal),
+
+    // The operator: the server itself is not well.
+    /// The server has never been initialised.
+    #[error("the server is not initialised")]
+    Uninitialised,
+    /// The server, or something before it, failed. Transient for 502, 503 and 504 only: a 500 is also how some
+    /// lasting refusals arrive.
+    #[error("the server failed ({0})")]
+    ServerFault(Refusal),
+    /// The status promises an answer, but the body is not one: a proxy's page, a truncated body, something else
+    /// than a Vault.
+    #[error("the reply is not {wanted} (status {status}, {length} bytes)")]
+    MalformedReply {
+        /// The status.
+        status: u16,
+        /// How long the body is, in bytes.
+        length: usize,
+        /// What it should have been.
+        wanted: &'static str,
+    },
+
+    // The network.
+    /// No whole reply arrived. See the source; transient where the source is.
+    #[error("no reply came from the server")]
+    Transport(#[from] latchkey_transport::Error),
+}
+
+impl Error {
+    /// Returns the status of the reply, where there was one.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Redirected { status, .. } | Self::MalformedReply { status, .. } => Some(*status),
+            Self::RateLimited { .. } => Some(429),
+            Self::Sealed => Some(503),
+            other => other.refusal().map(|refusal| refusal.status),
+        }
+    }
+
+    /// Returns what the server said, where it said anything of its own.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::LoginRefused { refusal, .. }
+            | Self::TokenInvalid(refusal)
+            | Self::PermissionDenied(refusal)
+            | Self::NotRenewable(refusal)
+            | Self::NotFound(refusal)
+            | Self::UnsupportedOperation(refusal)
+            | Self::UnsupportedMediaType(refusal)
+            | Self::InvalidRequest(refusal)
+            | Self::PayloadTooLarge(refusal)
+            | Self::PreconditionFailed(refusal)
+            | Self::MountUpgrading(refusal)
+            | Self::ServerFault(refusal) => Some(refusal),
+            _ => None,
+        }
+    }
+
+    /// Leaves a secret out of what the server said.
+    pub(crate) fn cleaned_of(mut self, secret: &Secret) -> Self {
+        if let Self::LoginRefused { refusal, .. }
+        | Self::TokenInvalid(refusal)
+        | Self::PermissionDenied(refusal)
+        | Self::NotRenewable(refusal)
+        | Self::NotFound(refusal)
+        | Self::UnsupportedOperation(refusal)
+        | Self::UnsupportedMediaType(refusal)
+        | Self::InvalidRequest(refusal)
+        | Self::PayloadTooLarge(refusal)
+        | Self::PreconditionFailed(refusal)
+        | Self::MountUpgrading(refusal)
+        | Self::ServerFault(refusal) = &mut self
+        {
+            refusal.messages.hide(secret);
+        }
+        self
+    }
+
+    /// Returns whether the same call may succeed later without anybody changing anything. Whether it may be sent
+    /// again at all is for [`Exchange::replay`](latchkey_transport::Exchange::replay) to say.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::RateLimited { .. }
+            | Self::Sealed
+            | Self::NotActive { .. }
+            | Self::PreconditionFailed(_)
+            | Self::MountUpgrading(_) => true,
+            Self::ServerFault(refusal) => matches!(refusal.status, 502..=504),
+            Self::Transport(error) => error.is_transient(),
+            _ => false,
+        }
+    }
+
+    /// Returns whether the token that was sent is dead: `None` means that the error alone does not decide it.
+    ///
+    /// `Some(true)` only where the server said so in words. [`PermissionDenied`](Error::PermissionDenied) is
+    /// ambiguous; ask with [`lookup_self`](crate::token::TokenAuth::lookup_self) before throwing a token away.
+    pub fn is_token_dead(&self) -> Option<bool> {
+        match self {
+            Self::TokenInvalid(_) => Some(true),
+            Self::PermissionDenied(_) => None,
+            _ => Some(false),
+        }
+    }
+
+    /// Names the path that the call was for, where the error tells it.
+    pub(crate) fn at(self, called: String) -> Self {
+        match self {
+            Self::WrongMount { problem, .. } => Self::WrongMount { path: called, problem },
+            other => other,
+        }
+    }
+
+    /// Returns the stable name of this error, for programs and other languages.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::InvalidPath { .. } => "vault_invalid_path",
+            Self::InvalidToken { .. } => "vault_invalid_token",
+            Self::UnwritableBody => "vault_unwritable_body",
+            Self::WrongMount { .. } => "vault_wrong_mount",
+            Self::FieldMissing { .. } => "vault_field_missing",
+            Self::FieldNotText { .. } => "vault_field_not_text",
+            Self::WrongType { .. } => "vault_wrong_type",
+            Self::RandomUnavailable(_) => "vault_random_unavailable",
+            Self::LoginRefused { .. } => "vault_login_refused",
+            Self::NoAuthUrl { .. } => "vault_no_auth_url",
+            Self::StateMismatch => "vault_state_mismatch",
+            Self::TokenInvalid(_) => "vault_token_invalid",
+            Self::PermissionDenied(_) => "vault_permission_denied",
+            Self::NotRenewable(_) => "vault_not_renewable",
+            Self::NotFound(_) => "vault_not_found",
+            Self::UnsupportedOperation(_) => "vault_unsupported_operation",
+            Self::UnsupportedMediaType(_) => "vault_unsupported_media_type",
+            Self::InvalidRequest(_) => "vault_invalid_request",
+            Self::PayloadTooLarge(_) => "vault_payload_too_large",
+            Self::Redirected { .. } => "vault_redirected",
+            Self::RateLimited { .. } => "vault_rate_limited",
+            Self::Sealed => "vault_sealed",
+            Self::NotActive { .. } => "vault_not_active",
+            Self::PreconditionFailed(_) => "vault_precondition_failed",
+            Self::MountUpgrading(_) => "vault_mount_upgrading",
+            Self::Uninitialised => "vault_uninitialised",
+            Self::ServerFault(_) => "vault_server_fault",
+            Self::MalformedReply { .. } => "vault_malformed_reply",
+            Self::Transport(error) => error.code(),
+        }
+    }
+}
+
+/// A refusal as the server put it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Refusal {
+    /// The status of the reply.
+    pub status: u16,
+    /// What the server said, cleaned. Empty where it said nothing, or nothing in Vault's form.
+    pub messages: Messages,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "status {}", self.status)?;
+        if self.messages.is_empty() { Ok(()) } else { write!(formatter, ": {}", self.messages) }
+    }
+}
+
+/// Which argument an [`Error::InvalidPath`] is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PathPart {
+    /// The mount of a secrets engine or auth method.
+    Mount,
+    /// The path below a mount, or a whole path of the API.
+    Path,
+    /// The namespace.
+    Namespace,
+}
+
+impl fmt::Display for PathPart {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Mount => "mount",
+            Self::Path => "path",
+            Self::Namespace => "namespace",
+        })
+    }
+}
+
+/// What is wrong with a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PathProblem {
+    /// There is nothing in it.
+    Empty,
+    /// Two slashes follow each other.
+    EmptySegment,
+    /// A segment is `.` or `..`, which servers and proxies resolve to another path.
+    DotSegment,
+    /// It holds a control sign.
+    ControlSign,
+}
+
+impl fmt::Display for PathProblem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Empty => "it is empty",
+            Self::EmptySegment => "it has an empty segment",
+            Self::DotSegment => "it has a segment . or ..",
+            Self::ControlSign => "it has a control sign",
+        })
+    }
+}
+
+/// What is wrong with a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TokenProblem {
+    /// There is nothing in it but space.
+    Empty,
+    /// It holds a space, a control sign or a letter outside ASCII.
+    Unprintable,
+}
+
+impl fmt::Display for TokenProblem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Empty => "it is empty",
+            Self::Unprintable => "it has a sign that no token has",
+        })
+    }
+}
+
+/// How a mount differs from what the call is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MountProblem {
+    /// A plain path was used at a versioned KV store (v2): call it with [`Vault::kv2`](crate::Vault::kv2).
+    Versioned,
+    /// A call for a versioned KV store (v2) was answered by something else, such as a KV store without versions.
+    NotVersioned,
+}
+
+impl fmt::Display for MountProblem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Versioned => "is in a versioned KV store (v2), where secrets are read below data/",
+            Self::NotVersioned => "is not in a versioned KV store (v2)",
+        })
+    }
+}
+
+/// What the value of a field is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ValueKind {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Boolean,
+    /// A number.
+    Number,
+    /// A list.
+    List,
+    /// An object.
+    Object,
+    /// A JSON string that is not Unicode text: half of a surrogate pair.
+    BrokenText,
+}
+
+impl fmt::Display for ValueKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Null => "null",
+            Self::Boolean => "a boolean",
+            Self::Number => "a number",
+            Self::List => "a list",
+            Self::Object => "an object",
+            Self::BrokenText => "a string that is not Unicode",
+        })
+    }
+}
+
+/// Why a login was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LoginProblem {
+    /// The auth method has no role of that name.
+    UnknownRole,
+    /// No role was named, and the auth method has no default one.
+    MissingRole,
+    /// The role is for another kind of login: `role_type` is `oidc` where `jwt` is needed.
+    WrongRoleType,
+    /// Nothing to log in with is set up at this mount.
+    NotConfigured,
+    /// The server does not serve this login: no auth method is mounted there, or the role does not allow the
+    /// address that the call came from. Servers answer both with 403.
+    NotServed,
+    /// The token of the identity provider did not pass: signature or issuer.
+    TokenRejected,
+    /// The token of the identity provider has expired, or is not valid yet: get a fresh one, or set the server's
+    /// clock. The server allows 150 s of either unless the role says otherwise.
+    TokenNotValidNow,
+    /// The token names an audience, and the role is bound to none, or to others.
+    AudienceRejected,
+    /// The token is genuine, but its claims are not those that the role asks for.
+    ClaimsRejected,
+    /// The login took longer than ten minutes, was used before, or was begun at another server. Begin anew.
+    StateExpired,
+    /// The client nonce is not that of the login. The server has forgotten the login: begin anew.
+    ClientNonceMismatch,
+    /// The identity provider did not accept the code: used before, expired, or the server's client is set up
+    /// wrongly. Begin anew.
+    CodeRejected,
+    /// The server wants a second factor, which this client cannot give.
+    SecondFactorRequired,
+    /// Something else, which the messages tell.
+    Other,
+}
+
+impl fmt::Display for LoginProblem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::UnknownRole => "no such role",
+            Self::MissingRole => "a role must be named",
+            Self::WrongRoleType => "the role is for another kind of login",
+            Self::NotConfigured => "the auth method is not set up for it",
+            Self::NotServed => "no auth method at this mount, or this address may not log in",
+            Self::TokenRejected => "the identity token did not pass",
+            Self::TokenNotValidNow => {
+                "the identity token has expired or is not valid yet (are both clocks right?)"
+            }
+            Self::AudienceRejected => "the role does not accept the token's audience",
+            Self::ClaimsRejected => "the role does not accept the token's claims",
+            Self::StateExpired => "the login has expired or was used before",
+            Self::ClientNonceMismatch => "it was begun by somebody else",
+            Self::CodeRejected => "the identity provider did not accept the code",
+            Self::SecondFactorRequired => "a second factor is required",
+            Self::Other => "for another reason",
+        })
+    }
+}
+
+/// The names of the fields that exist: the first twenty, a screenful.
+struct Listed<'a>(&'a [String]);
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 20;
+        if self.0.is_empty() {
+            return formatter.write_str("it has none");
+        }
+        formatter.write_str("it has ")?;
+        for (index, name) in self.0.iter().take(SHOWN).enumerate() {
+            write!(formatter, "{}{name:?}", if index == 0 { "" } else { ", " })?;
+        }
+        match self.0.len().checked_sub(SHOWN) {
+            None | Some(0) => Ok(()),
+            Some(more) => write!(formatter, " and {more} more"),
+        }
+    }
+}
+
+struct Pause(Option<Duration>);
+
+impl fmt::Display for Pause {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0
+            .map_or(Ok(()), |pause| write!(formatter, "; the server asks for {} s of rest", pause.as_secs()))
+    }
+}
+
+struct Leader<'a>(Option<&'a str>);
+
+impl fmt::Display for Leader<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |host| write!(formatter, "; the active node is {host}"))
+    }
+}

@@ -1,0 +1,5 @@
+//! What the server says of itself.
+
+mod health;
+
+pub use health::{Health, NodeState, ReadHealth};
