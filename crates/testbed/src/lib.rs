@@ -1,7 +1,7 @@
 //! An OpenID provider and a Vault as test doubles: in memory or on loopback, with a virtual clock and faults.
 //!
 //! A [`World`] is one variable that holds both. It answers a [`Request`] with a [`Response`], synchronously and without
-//! a socket, with the statuses and the texts that Keycloak 26 and OpenBao 2.7 (or HashiCorp Vault 1.21, see [`Voice`])
+//! a socket, with the statuses and the texts that Keycloak 26 and OpenBao 2.7 (or Vault 1.21, see [`Voice`])
 //! were seen to answer. Time stands still until the test advances it, replies get lost when the test says so, the
 //! provider lies when it is told to, and every secret that passes is remembered, so that a test can prove that none
 //! of them ended in a log.

@@ -1,0 +1,251 @@
+//! The authorization endpoint and the sign-in form.
+
+use std::time::SystemTime;
+
+use super::{Consent, Desk, Misbehaviour, OUT_OF_BAND, REALM_PATH, Session, page};
+use crate::{
+    canary::Kind,
+    encoding,
+    http::{self, Fields},
+    message::{Request, Response},
+    random,
+};
+
+/// What the client asked for, kept while the person looks at the form.
+#[derive(Clone)]
+pub(super) struct Asked {
+    /// Exactly as it was sent: the token request must repeat it.
+    pub(super) redirect_uri: String,
+    response_mode: String,
+    state: Option<String>,
+    pub(super) nonce: Option<String>,
+    pub(super) challenge: Option<String>,
+    pub(super) scope: String,
+}
+
+/// A sign-in page that is open somewhere.
+pub(super) struct Page {
+    asked: Asked,
+    opened: SystemTime,
+    cookie: String,
+    tab: String,
+    execution: String,
+}
+
+/// What a code stands for.
+pub(super) struct Grant {
+    pub(super) asked: Asked,
+    pub(super) session: String,
+    pub(super) issued: SystemTime,
+    pub(super) is_spent: bool,
+}
+
+impl Desk<'_> {
+    /// [OpenID Connect Core, section 3.1.2](https://openid.net/specs/openid-connect-core-1_0.html#AuthorizationEndpoint).
+    pub(super) fn authorize(&mut self, request: &Request, fields: &Fields) -> Response {
+        let Some(client_id) = fields.value("client_id") else {
+            return page::sorry("Missing parameters: client_id");
+        };
+        if client_id != self.state.client_id {
+            return page::sorry("Client not found.");
+        }
+        let Some(redirect_uri) = fields.value("redirect_uri").filter(|uri| self.allows_redirect(uri)) else {
+            return page::sorry("Invalid parameter: redirect_uri");
+        };
+        for (name, kind) in [("state", Kind::State), ("nonce", Kind::Nonce)] {
+            self.plant(fields.value(name).unwrap_or_default(), kind);
+        }
+        let asked = Asked {
+            redirect_uri: redirect_uri.to_owned(),
+            response_mode: fields.value("response_mode").unwrap_or("query").to_owned(),
+            state: fields.value("state").map(str::to_owned),
+            nonce: fields.value("nonce").map(str::to_owned),
+            challenge: fields.value("code_challenge").map(str::to_owned),
+            scope: fields.value("scope").unwrap_or_default().to_owned(),
+        };
+        if let Some((error, description)) = complaint(fields) {
+            return self.send_back_error(&asked, error, Some(description));
+        }
+        let prompt = fields.value("prompt").unwrap_or_default();
+        let session = http::cookie(request, "KEYCLOAK_IDENTITY").and_then(|cookie| {
+            let alive = |(sid, session): (&String, &Session)| {
+                (session.cookie == cookie && self.state.session(sid, self.now).is_some()).then(|| sid.clone())
+            };
+            self.state.sessions.iter().find_map(alive)
+        });
+        match session {
+            Some(sid) if !prompt.contains("login") => self.send_back_code(asked, sid),
+            _ if prompt.contains("none") => self.send_back_error(&asked, "login_required", None),
+            _ => self.open_page(asked),
+        }
+    }
+
+    fn open_page(&mut self, asked: Asked) -> Response {
+        let page = Page {
+            asked,
+            opened: self.now,
+            cookie: random::uuid(),
+            tab: random::base64url::<8>(),
+            execution: random::uuid(),
+        };
+        let session_code = random::base64url::<32>();
+        self.plant(&page.cookie, Kind::Cookie);
+        let action = self.form_action(&session_code, &page);
+        let cookie = format!("AUTH_SESSION_ID={}; Path={REALM_PATH}/; HttpOnly; SameSite=Lax", page.cookie);
+        self.state.pages.insert(session_code, page);
+        page::sign_in(&action, None, self.state.consent == Consent::Asked).with_header("Set-Cookie", &cookie)
+    }
+
+    fn form_action(&self, session_code: &str, page: &Page) -> String {
+        let query = encoding::form([
+            ("session_code", session_code),
+            ("execution", page.execution.as_str()),
+            ("client_id", self.state.client_id.as_str()),
+            ("tab_id", page.tab.as_str()),
+        ]);
+        format!("{}/login-actions/authenticate?{query}", self.issuer())
+    }
+
+    /// The form comes back.
+    pub(super) fn authenticate(&mut self, request: &Request) -> Response {
+        let query = Fields::of_query(request);
+        let session_code = query.value("session_code").unwrap_or_default();
+        let Some(cookie) = http::cookie(request, "AUTH_SESSION_ID") else {
+            return page::sorry("Cookie not found. Please make sure cookies are enabled in your browser.");
+        };
+        let deadline = self.now.checked_sub(self.state.lifetimes.page);
+        let known = self.state.pages.get(session_code).filter(|page| {
+            page.cookie == cookie
+                && query.value("tab_id") == Some(page.tab.as_str())
+                && deadline.is_none_or(|deadline| page.opened > deadline)
+        });
+        let Some(page) = known else {
+            return page::sorry("Your login attempt timed out. Login will start from the beginning.");
+        };
+        let asked = page.asked.clone();
+        let form = Fields::of_body(request);
+        let asks = self.state.consent == Consent::Asked;
+        if asks && form.has("cancel") {
+            self.state.pages.remove(session_code);
+            return self.send_back_error(&asked, "access_denied", None);
+        }
+        let (name, password) =
+            (form.value("username").unwrap_or_default(), form.value("password").unwrap_or_default());
+        let user = self.state.users.iter().position(|user| user.name == name && user.password == password);
+        let Some(user) = user else {
+            let action = self.form_action(session_code, page);
+            return page::sign_in(&action, Some("Invalid username or password."), asks);
+        };
+        self.state.pages.remove(session_code);
+        if self.state.consent == Consent::Refused {
+            return self.send_back_error(&asked, "access_denied", None);
+        }
+        let (sid, identity) = (random::uuid(), random::base64url::<48>());
+        self.plant(&identity, Kind::Cookie);
+        let cookie = format!("KEYCLOAK_IDENTITY={identity}; Path={REALM_PATH}/; HttpOnly; SameSite=Lax");
+        self.state.sessions.insert(sid.clone(), Session { user, started: self.now, cookie: identity });
+        self.send_back_code(asked, sid).with_header("Set-Cookie", &cookie)
+    }
+
+    /// Keycloak's code: a random part, the session, the client.
+    fn send_back_code(&mut self, asked: Asked, session: String) -> Response {
+        let code = format!("{}.{session}.{}", random::uuid(), random::uuid());
+        self.plant(&code, Kind::Code);
+        let response = self.send_back(&asked, Some(&session), &[("code", &code)]);
+        self.state.codes.insert(code, Grant { asked, session, issued: self.now, is_spent: false });
+        response
+    }
+
+    fn send_back_error(&mut self, asked: &Asked, error: &str, description: Option<&str>) -> Response {
+        let description = description.map(|description| ("error_description", description));
+        let fields: Vec<(&str, &str)> = std::iter::once(("error", error)).chain(description).collect();
+        self.send_back(asked, None, &fields)
+    }
+
+    /// The authorization response, with `state` and the `iss` of [RFC 9207](https://www.rfc-editor.org/rfc/rfc9207).
+    fn send_back(&mut self, asked: &Asked, session: Option<&str>, outcome: &[(&str, &str)]) -> Response {
+        use Misbehaviour as M;
+        let own = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let mut fields = Vec::new();
+        let state =
+            match self.state.lies(|lie| matches!(lie, M::CallbackStateMissing | M::CallbackStateOther)) {
+                Some(M::CallbackStateMissing) => None,
+                Some(_) => Some("another-state"),
+                None => asked.state.as_deref(),
+            };
+        fields.extend(state.map(|state| own("state", state)));
+        fields.extend(session.map(|session| own("session_state", session)));
+        let lie = self.state.lies(|lie| {
+            matches!(lie, M::NoCallbackIssuer | M::CallbackIssuerMissing | M::CallbackIssuerOther)
+        });
+        match lie {
+            Some(M::CallbackIssuerOther) => fields.push(own("iss", "https://evil.example.com")),
+            Some(_) => {}
+            None => fields.push(own("iss", &self.issuer())),
+        }
+        fields.extend(outcome.iter().map(|(name, value)| own(name, value)));
+        if self.state.lies(|lie| *lie == M::CallbackCodeTwice).is_some() {
+            fields.push(own("code", "another-code"));
+        }
+
+        let target = if asked.redirect_uri == OUT_OF_BAND {
+            self.endpoint("oauth/oob")
+        } else {
+            asked.redirect_uri.clone()
+        };
+        if asked.response_mode == "form_post" {
+            return page::form_post(&target, &fields);
+        }
+        let query = encoding::form(fields.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        let separator = match (asked.response_mode.as_str(), target.contains('?')) {
+            ("fragment", _) => '#',
+            (_, true) => '&',
+            (_, false) => '?',
+        };
+        Response::new(302)
+            .with_header("Location", &format!("{target}{separator}{query}"))
+            .with_header("Cache-Control", "no-store, must-revalidate, max-age=0")
+            .with_header("Referrer-Policy", "no-referrer")
+    }
+
+    /// Any port on loopback, out-of-band, and what the world's builder added.
+    fn allows_redirect(&self, redirect_uri: &str) -> bool {
+        if redirect_uri == OUT_OF_BAND {
+            return true;
+        }
+        let is_loopback = url::Url::parse(redirect_uri).is_ok_and(|url| {
+            url.scheme() == "http"
+                && url.fragment().is_none()
+                && url.username().is_empty()
+                && matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"))
+        });
+        is_loopback
+            || self.state.redirect_uris.iter().any(|allowed| {
+                allowed
+                    .strip_suffix('*')
+                    .map_or(allowed == redirect_uri, |prefix| redirect_uri.starts_with(prefix))
+            })
+    }
+}
+
+/// What is wrong with an authorization request whose client and redirect address are right.
+fn complaint(fields: &Fields) -> Option<(&'static str, &'static str)> {
+    match fields.value("response_type") {
+        None => return Some(("invalid_request", "Missing parameter: response_type")),
+        Some("code") => {}
+        Some(_) => return Some(("unsupported_response_type", "Unsupported response_type")),
+    }
+    if !matches!(fields.value("response_mode"), None | Some("query" | "fragment" | "form_post")) {
+        return Some(("invalid_request", "Invalid parameter: response_mode"));
+    }
+    match (fields.value("code_challenge"), fields.value("code_challenge_method")) {
+        (None, None) => None,
+        (None, Some(_)) => Some(("invalid_request", "Missing parameter: code_challenge")),
+        (Some(challenge), Some("S256")) if challenge.len() == 43 => None,
+        (Some(_), Some("S256")) => Some(("invalid_request", "Invalid parameter: code_challenge")),
+        (Some(_), _) => Some((
+            "invalid_request",
+            "Invalid parameter: code challenge method is not matching the configured one",
+        )),
+    }
+}

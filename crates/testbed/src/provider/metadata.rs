@@ -1,0 +1,80 @@
+//! What the provider says of itself: its configuration and its keys.
+
+use serde_json::json;
+
+use super::{Desk, Misbehaviour, json};
+use crate::{jwt::RsaKey, message::Response};
+
+impl Desk<'_> {
+    /// The document of [OpenID Connect Discovery, section 4](https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderConfig).
+    pub(super) fn configuration(&mut self) -> Response {
+        let issuer = self.issuer();
+        let mut document = json!({
+            "issuer": issuer,
+            "authorization_endpoint": self.endpoint("auth"),
+            "token_endpoint": self.endpoint("token"),
+            "introspection_endpoint": self.endpoint("token/introspect"),
+            "userinfo_endpoint": self.endpoint("userinfo"),
+            "end_session_endpoint": self.endpoint("logout"),
+            "revocation_endpoint": self.endpoint("revoke"),
+            "jwks_uri": self.endpoint("certs"),
+            "frontchannel_logout_supported": false,
+            "backchannel_logout_supported": false,
+            "grant_types_supported": ["authorization_code", "client_credentials", "refresh_token"],
+            "response_types_supported": ["code"],
+            "response_modes_supported": ["query", "fragment", "form_post"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["RS256"],
+            "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+            "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+            "revocation_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+            "scopes_supported": ["openid", "profile", "email", "roles", "offline_access"],
+            "claim_types_supported": ["normal"],
+            "claims_supported": ["iss", "sub", "aud", "exp", "iat", "name", "given_name", "family_name",
+                "preferred_username", "email", "acr", "azp", "nonce"],
+            "claims_parameter_supported": false,
+            "request_parameter_supported": false,
+            "request_uri_parameter_supported": false,
+            "code_challenge_methods_supported": ["plain", "S256"],
+            "authorization_response_iss_parameter_supported": true,
+            "tls_client_certificate_bound_access_tokens": false,
+        });
+        if self.state.lies(|lie| *lie == Misbehaviour::DiscoveryIssuer).is_some() {
+            document["issuer"] = "https://evil.example.com/realms/HashiCorp".into();
+        }
+        if self.state.lies(|lie| *lie == Misbehaviour::NoS256).is_some() {
+            document["code_challenge_methods_supported"] = json!(["plain"]);
+        }
+        // Told again at the redirect, so that the announcement and the deed agree.
+        if self.state.misbehaviours.iter().any(|(lie, _)| *lie == Misbehaviour::NoCallbackIssuer) {
+            document["authorization_response_iss_parameter_supported"] = false.into();
+        }
+        Response::new(200)
+            .with_header("Cache-Control", "no-cache, must-revalidate, no-transform, no-store")
+            .with_json(&document)
+    }
+
+    /// The key set of [RFC 7517, section 5](https://www.rfc-editor.org/rfc/rfc7517#section-5): one or more keys for
+    /// signatures, and one for encryption that is to be passed over.
+    pub(super) fn certificates(&mut self) -> Response {
+        let mut keys = vec![RsaKey::ENCRYPTION.jwk(&self.state.encryption_kid, "enc", "RSA-OAEP")];
+        if self.state.lies(|lie| *lie == Misbehaviour::UnknownKeyType).is_some() {
+            keys.insert(
+                0,
+                json!({"kid": "new", "kty": "ML", "alg": "ML-DSA-99", "use": "sig", "pub": "AAAA"}),
+            );
+        }
+        keys.extend(self.state.keys.iter().rev().map(|key| key.key.jwk(&key.kid, "sig", "RS256")));
+        Response::new(200).with_header("Cache-Control", "no-cache").with_json(&json!({ "keys": keys }))
+    }
+
+    /// What Keycloak answers at the realm itself.
+    pub(super) fn realm(&mut self) -> Response {
+        json(&json!({
+            "realm": "HashiCorp",
+            "token-service": format!("{}/protocol/openid-connect", self.issuer()),
+            "account-service": format!("{}/account", self.issuer()),
+            "tokens-not-before": 0,
+        }))
+    }
+}

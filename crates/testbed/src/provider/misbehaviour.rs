@@ -1,0 +1,197 @@
+//! What a provider may do wrong, and what a relying party must refuse (or, where it says so, accept).
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+/// For how long a provider misbehaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Span {
+    /// The next time that it can, and then no more.
+    Once,
+    /// Until [`Provider::behave`](crate::Provider::behave).
+    Always,
+}
+
+/// One thing that a provider does wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Misbehaviour {
+    /// The configuration names another issuer.
+    DiscoveryIssuer,
+    /// The configuration announces PKCE without S256.
+    NoS256,
+    /// The configuration does not announce the `iss` of the authorization response, and none comes.
+    NoCallbackIssuer,
+    /// The authorization response lacks the `iss` that was announced.
+    CallbackIssuerMissing,
+    /// The authorization response carries another `iss`.
+    CallbackIssuerOther,
+    /// The authorization response lacks `state`.
+    CallbackStateMissing,
+    /// The authorization response carries another `state`.
+    CallbackStateOther,
+    /// The authorization response carries `code` twice.
+    CallbackCodeTwice,
+    /// The token reply has no ID token.
+    IdTokenMissing,
+    /// The ID token has another `iss`.
+    OtherIssuer,
+    /// The ID token has no `iss`.
+    MissingIssuer,
+    /// The ID token has another `aud`.
+    OtherAudience,
+    /// The ID token has no `aud`.
+    MissingAudience,
+    /// The ID token has a stranger beside the client in `aud`.
+    ExtraAudience,
+    /// The ID token has `aud` as a list of one: to be accepted.
+    AudienceAsList,
+    /// The ID token has another `azp`.
+    OtherAuthorizedParty,
+    /// The ID token has another `nonce`.
+    OtherNonce,
+    /// The ID token has no `nonce` although one was sent.
+    MissingNonce,
+    /// The ID token has no `sub`.
+    MissingSubject,
+    /// The ID token has no `iat`.
+    MissingIssuedAt,
+    /// The ID token was issued this much later than now.
+    IssuedInFuture(Duration),
+    /// The ID token has no `exp`.
+    MissingExpiry,
+    /// The ID token expired an hour ago.
+    Expired,
+    /// The ID token's `nbf` is an hour ahead.
+    NotYetValid,
+    /// The ID token is not signed: `alg` is `none`.
+    AlgNone,
+    /// The ID token says HS256, and its signature is none.
+    AlgHs256,
+    /// The signature of the ID token is broken.
+    BrokenSignature,
+    /// The header of the ID token has a `crit` that nobody knows.
+    UnknownCritical,
+    /// The ID token's `at_hash` belongs to another access token.
+    OtherAccessTokenHash,
+    /// The ID token names a key that is not in the key set.
+    UnknownKeyId,
+    /// The ID token names no key: to be accepted while the key set has only one that fits.
+    NoKeyId,
+    /// The key set begins with a key of a type that is still to be invented: to be passed over.
+    ///
+    /// Not there by default: OpenBao and Vault refuse the whole set for it.
+    UnknownKeyType,
+    /// The token reply spells the token type `bEARER`: to be accepted.
+    TokenTypeOtherCase,
+    /// The token reply has no `expires_in`: to be accepted.
+    NoExpiresIn,
+    /// Userinfo answers for another `sub`.
+    UserinfoOtherSubject,
+    /// A refreshed ID token is about another `sub`.
+    RefreshOtherSubject,
+    /// A refreshed ID token has another `iss`.
+    RefreshOtherIssuer,
+}
+
+/// What is signed, and how.
+pub(crate) struct Draft {
+    pub(crate) header: Value,
+    pub(crate) claims: Value,
+    pub(crate) signature: Signature,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Signature {
+    Good,
+    Broken,
+    Absent,
+}
+
+impl Misbehaviour {
+    /// Whether it shows in a fresh ID token.
+    pub(crate) fn is_in_id_token(&self) -> bool {
+        use Misbehaviour as M;
+        matches!(
+            self,
+            M::OtherIssuer
+                | M::MissingIssuer
+                | M::OtherAudience
+                | M::MissingAudience
+                | M::ExtraAudience
+                | M::AudienceAsList
+                | M::OtherAuthorizedParty
+                | M::OtherNonce
+                | M::MissingNonce
+                | M::MissingSubject
+                | M::MissingIssuedAt
+                | M::IssuedInFuture(_)
+                | M::MissingExpiry
+                | M::Expired
+                | M::NotYetValid
+                | M::AlgNone
+                | M::AlgHs256
+                | M::BrokenSignature
+                | M::UnknownCritical
+                | M::OtherAccessTokenHash
+                | M::UnknownKeyId
+                | M::NoKeyId
+        )
+    }
+
+    /// Does the wrong to an ID token.
+    pub(crate) fn spoil(self, draft: &mut Draft, now: u64) {
+        let Draft { header, claims, signature } = draft;
+        let mut without = |name: &str| {
+            if let Some(claims) = claims.as_object_mut() {
+                claims.remove(name);
+            }
+        };
+        match self {
+            Self::MissingIssuer => without("iss"),
+            Self::MissingAudience => without("aud"),
+            Self::MissingNonce => without("nonce"),
+            Self::MissingSubject => without("sub"),
+            Self::MissingIssuedAt => without("iat"),
+            Self::MissingExpiry => without("exp"),
+            Self::OtherIssuer | Self::RefreshOtherIssuer => claims["iss"] = "https://evil.example.com".into(),
+            Self::OtherAudience => claims["aud"] = "somebody-else".into(),
+            Self::ExtraAudience => claims["aud"] = json!([claims["aud"], "somebody-else"]),
+            Self::AudienceAsList => claims["aud"] = json!([claims["aud"]]),
+            Self::OtherAuthorizedParty => claims["azp"] = "somebody-else".into(),
+            Self::OtherNonce => claims["nonce"] = "another-nonce".into(),
+            Self::RefreshOtherSubject => claims["sub"] = "somebody-else".into(),
+            Self::IssuedInFuture(by) => {
+                claims["iat"] = (now + by.as_secs()).into();
+                claims["exp"] = (now + by.as_secs() + 300).into();
+            }
+            Self::Expired => {
+                claims["iat"] = now.saturating_sub(3900).into();
+                claims["exp"] = now.saturating_sub(3600).into();
+            }
+            Self::NotYetValid => claims["nbf"] = (now + 3600).into(),
+            Self::OtherAccessTokenHash => claims["at_hash"] = "AAAAAAAAAAAAAAAAAAAAAA".into(),
+            Self::AlgNone => {
+                header["alg"] = "none".into();
+                *signature = Signature::Absent;
+            }
+            Self::AlgHs256 => {
+                header["alg"] = "HS256".into();
+                *signature = Signature::Broken;
+            }
+            Self::BrokenSignature => *signature = Signature::Broken,
+            Self::UnknownCritical => {
+                header["crit"] = json!(["http://example.com/unknown"]);
+                header["http://example.com/unknown"] = true.into();
+            }
+            Self::UnknownKeyId => header["kid"] = "a-key-that-nobody-published".into(),
+            Self::NoKeyId => {
+                if let Some(header) = header.as_object_mut() {
+                    header.remove("kid");
+                }
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! The frame around every answer, and the form of the errors.
+
+use serde_json::{Map, Value, json};
+
+use super::Voice;
+use crate::{encoding::go_json, message::Response, random};
+
+/// What a handler has to say.
+pub(super) type Outcome = Result<Reply, Refusal>;
+
+/// A good answer.
+#[derive(Default)]
+pub(super) struct Reply {
+    status: Option<u16>,
+    data: Option<Value>,
+    auth: Option<Value>,
+    warnings: Vec<String>,
+    lease_duration: u64,
+    is_flat: bool,
+}
+
+impl Reply {
+    /// 204, no body.
+    pub(super) fn nothing() -> Self {
+        Self::default()
+    }
+
+    pub(super) fn data(data: Value) -> Self {
+        Self { data: Some(data), ..Self::default() }
+    }
+
+    pub(super) fn auth(auth: Value) -> Self {
+        Self { auth: Some(auth), ..Self::default() }
+    }
+
+    /// A list of keys; an empty one is not found.
+    pub(super) fn keys(keys: impl IntoIterator<Item = String>) -> Outcome {
+        let keys: Vec<String> = keys.into_iter().collect();
+        if keys.is_empty() { Err(Refusal::not_found()) } else { Ok(Self::data(json!({ "keys": keys }))) }
+    }
+
+    /// The fields of `data` stand beside the envelope's too: `sys/` answers so, from before there was an envelope.
+    pub(super) fn flat(mut self) -> Self {
+        self.is_flat = true;
+        self
+    }
+
+    pub(super) fn with_status(mut self, status: u16) -> Self {
+        self.status = Some(status);
+        self
+    }
+
+    pub(super) fn with_lease_duration(mut self, seconds: u64) -> Self {
+        self.lease_duration = seconds;
+        self
+    }
+
+    pub(super) fn with_warning(mut self, warning: impl Into<String>) -> Self {
+        self.warnings.push(warning.into());
+        self
+    }
+
+    pub(super) fn with_warnings(mut self, warnings: Vec<String>) -> Self {
+        self.warnings.extend(warnings);
+        self
+    }
+
+    /// Warns of what the endpoint does not know. An answer without a body says nothing.
+    pub(super) fn ignoring(self, sent: &Map<String, Value>, known: &[&str]) -> Self {
+        let mut unknown: Vec<&str> =
+            sent.keys().map(String::as_str).filter(|key| !known.contains(key)).collect();
+        if unknown.is_empty() || self.is_nothing() {
+            return self;
+        }
+        unknown.sort_unstable();
+        let list = unknown.join(" ");
+        self.with_warning(format!("Endpoint ignored these unrecognized parameters: [{list}]"))
+    }
+
+    fn is_nothing(&self) -> bool {
+        self.data.is_none() && self.auth.is_none() && self.warnings.is_empty()
+    }
+
+    pub(super) fn render(self, voice: Voice, mount_type: &str) -> Response {
+        if self.is_nothing() {
+            return bare(204);
+        }
+        let mut body = match (&self.data, self.is_flat) {
+            (Some(Value::Object(fields)), true) => fields.clone(),
+            _ => Map::new(),
+        };
+        let warnings = if self.warnings.is_empty() { Value::Null } else { json!(self.warnings) };
+        for (name, value) in [
+            ("request_id", random::uuid().into()),
+            ("lease_id", "".into()),
+            ("renewable", false.into()),
+            ("lease_duration", self.lease_duration.into()),
+            ("data", self.data.unwrap_or_default()),
+            ("wrap_info", Value::Null),
+            ("warnings", warnings),
+            ("auth", self.auth.unwrap_or_default()),
+        ] {
+            body.insert(name.to_owned(), value);
+        }
+        if voice == Voice::Vault {
+            body.insert("mount_type".to_owned(), mount_type.into());
+        }
+        framed(self.status.unwrap_or(200), &Value::Object(body))
+    }
+}
+
+/// An answer that is no.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    status: u16,
+    /// `None`: no body at all.
+    errors: Option<Vec<String>>,
+}
+
+impl Refusal {
+    pub(super) fn new(status: u16, error: impl Into<String>) -> Self {
+        Self { status, errors: Some(vec![error.into()]) }
+    }
+
+    /// 400: what the servers call an error response.
+    pub(super) fn bad(error: impl Into<String>) -> Self {
+        Self::new(400, error)
+    }
+
+    /// An error that was returned and not answered: the servers wrap it.
+    pub(super) fn wrapped(status: u16, error: &str) -> Self {
+        Self::new(status, format!("1 error occurred:\n\t* {error}\n\n"))
+    }
+
+    /// 404 with an empty list of errors: nothing is there.
+    pub(super) fn not_found() -> Self {
+        Self { status: 404, errors: Some(Vec::new()) }
+    }
+
+    /// The policies do not allow it.
+    pub(super) fn denied() -> Self {
+        Self::wrapped(403, "permission denied")
+    }
+
+    pub(super) fn unsupported_path() -> Self {
+        Self::wrapped(404, "unsupported path")
+    }
+
+    pub(super) fn unsupported_operation() -> Self {
+        Self::wrapped(405, "unsupported operation")
+    }
+
+    pub(super) fn no_handler(path: &str) -> Self {
+        Self::new(404, format!("no handler for route \"{path}\". route entry not found."))
+    }
+
+    pub(super) fn empty(status: u16) -> Self {
+        Self { status, errors: None }
+    }
+
+    pub(super) fn without_errors(status: u16) -> Self {
+        Self { status, errors: Some(Vec::new()) }
+    }
+
+    pub(super) fn render(self) -> Response {
+        match self.errors {
+            Some(errors) => framed(self.status, &json!({ "errors": errors })),
+            None => bare(self.status),
+        }
+    }
+}
+
+pub(super) fn framed(status: u16, body: &Value) -> Response {
+    bare(status).with_body(format!("{}\n", go_json(body)))
+}
+
+/// The headers that every answer has, also one without a body.
+fn bare(status: u16) -> Response {
+    Response::new(status)
+        .with_header("Cache-Control", "no-store")
+        .with_header("Content-Type", "application/json")
+        .with_header("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+}

@@ -1,0 +1,217 @@
+//! A role: who may log in with it, and what they get.
+
+use serde_json::{Map, Value, json};
+
+use super::{Call, Refusal, Voice};
+use crate::vault::{
+    call::{flag_of, list_of, seconds_of, text_of},
+    mount::About,
+    tokens::Limits,
+};
+
+/// A role; every field means what the [API](https://developer.hashicorp.com/vault/api-docs/auth/jwt#create-update-role)
+/// says of the parameter of that name.
+#[derive(Clone)]
+pub(super) struct Role {
+    pub(super) is_oidc: bool,
+    pub(super) user_claim: String,
+    pub(super) user_claim_json_pointer: bool,
+    pub(super) groups_claim: String,
+    pub(super) bound_audiences: Vec<String>,
+    pub(super) bound_subject: String,
+    pub(super) bound_claims: Map<String, Value>,
+    pub(super) is_glob: bool,
+    pub(super) claim_mappings: Map<String, Value>,
+    pub(super) oidc_scopes: Vec<String>,
+    pub(super) allowed_redirect_uris: Vec<String>,
+    pub(super) expiration_leeway: i64,
+    pub(super) not_before_leeway: i64,
+    pub(super) clock_skew_leeway: i64,
+    pub(super) max_age: u64,
+    pub(super) verbose_oidc_logging: bool,
+    pub(super) token_policies: Vec<String>,
+    pub(super) token_ttl: u64,
+    pub(super) token_max_ttl: u64,
+    pub(super) token_explicit_max_ttl: u64,
+    pub(super) token_period: u64,
+    pub(super) token_num_uses: i64,
+    pub(super) token_no_default_policy: bool,
+    pub(super) token_type: String,
+    has_old_policies: bool,
+}
+
+impl Role {
+    /// Reads a role; fields that were not sent stay as they were.
+    pub(super) fn read(call: &Call, known: Option<Self>) -> Result<Self, Refusal> {
+        let data = &call.data;
+        let mut sent = known.as_ref().map(Self::fields).unwrap_or_default();
+        sent.extend(data.iter().map(|(name, value)| (name.clone(), value.clone())));
+        // What the fields were called before they were common to all methods.
+        for (old, new) in [
+            ("policies", "token_policies"),
+            ("ttl", "token_ttl"),
+            ("max_ttl", "token_max_ttl"),
+            ("period", "token_period"),
+            ("num_uses", "token_num_uses"),
+        ] {
+            if let (Some(value), false) = (data.get(old), data.contains_key(new)) {
+                sent.insert(new.to_owned(), value.clone());
+            }
+        }
+        let field = |name: &str| sent.get(name);
+        let object = |name: &str| field(name).and_then(Value::as_object).cloned().unwrap_or_default();
+        let leeway = |name: &str| {
+            let seconds = field(name).map_or(Ok(0), crate::encoding::seconds);
+            seconds.map_err(|text| Refusal::bad(format!("time: invalid duration \"{text}\"")))
+        };
+        let mut policies: Vec<String> =
+            list_of(field("token_policies")).iter().map(|policy| policy.to_lowercase()).collect();
+        policies.sort();
+        policies.dedup();
+        let role = Self {
+            is_oidc: match text_of(field("role_type")).as_str() {
+                "" | "oidc" => true,
+                "jwt" => false,
+                other => return Err(Refusal::bad(format!("invalid 'role_type': {other}"))),
+            },
+            user_claim: text_of(field("user_claim")),
+            user_claim_json_pointer: flag_of(field("user_claim_json_pointer")),
+            groups_claim: text_of(field("groups_claim")),
+            bound_audiences: list_of(field("bound_audiences")),
+            bound_subject: text_of(field("bound_subject")),
+            bound_claims: object("bound_claims"),
+            is_glob: match text_of(field("bound_claims_type")).as_str() {
+                "" | "string" => false,
+                "glob" => true,
+                other => return Err(Refusal::bad(format!("invalid 'bound_claims_type': {other}"))),
+            },
+            claim_mappings: object("claim_mappings"),
+            oidc_scopes: list_of(field("oidc_scopes")),
+            allowed_redirect_uris: list_of(field("allowed_redirect_uris")),
+            expiration_leeway: leeway("expiration_leeway")?,
+            not_before_leeway: leeway("not_before_leeway")?,
+            clock_skew_leeway: leeway("clock_skew_leeway")?,
+            max_age: seconds_of(field("max_age"))?,
+            verbose_oidc_logging: flag_of(field("verbose_oidc_logging")),
+            token_policies: policies,
+            token_ttl: seconds_of(field("token_ttl"))?,
+            token_max_ttl: seconds_of(field("token_max_ttl"))?,
+            token_explicit_max_ttl: seconds_of(field("token_explicit_max_ttl"))?,
+            token_period: seconds_of(field("token_period"))?,
+            token_num_uses: text_of(field("token_num_uses")).parse().unwrap_or(0),
+            token_no_default_policy: flag_of(field("token_no_default_policy")),
+            token_type: match text_of(field("token_type")).as_str() {
+                "" => "default".to_owned(),
+                known @ ("default" | "service" | "batch" | "default-service" | "default-batch") => {
+                    known.to_owned()
+                }
+                other => return Err(Refusal::bad(format!("invalid 'token_type' value \"{other}\""))),
+            },
+            has_old_policies: data.contains_key("policies")
+                || known.is_some_and(|role| role.has_old_policies),
+        };
+        role.check()?;
+        Ok(role)
+    }
+
+    fn check(&self) -> Result<(), Refusal> {
+        if self.user_claim.is_empty() {
+            return Err(Refusal::bad("a user claim must be defined on the role"));
+        }
+        if self.token_max_ttl > 0 && self.token_ttl > self.token_max_ttl {
+            return Err(Refusal::bad("'token_ttl' cannot be greater than 'token_max_ttl'"));
+        }
+        if self.is_oidc && self.allowed_redirect_uris.is_empty() {
+            return Err(Refusal::bad(
+                "'allowed_redirect_uris' must be set if 'role_type' is 'oidc' or unspecified.",
+            ));
+        }
+        let is_bound = !self.bound_audiences.is_empty()
+            || !self.bound_subject.is_empty()
+            || !self.bound_claims.is_empty();
+        if !self.is_oidc && !is_bound {
+            return Err(Refusal::bad(
+                "must have at least one bound constraint when creating/updating a role",
+            ));
+        }
+        let mut targets: Vec<&str> = self.claim_mappings.values().filter_map(Value::as_str).collect();
+        if targets.contains(&"role") {
+            return Err(Refusal::bad(
+                "metadata key \"role\" is reserved and may not be a mapping destination",
+            ));
+        }
+        targets.sort_unstable();
+        match targets.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => {
+                Err(Refusal::bad(format!("multiple keys are mapped to metadata key \"{}\"", pair[0])))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// What bounds the tokens of this role on this mount.
+    pub(super) fn limits(&self, mount: &About) -> Limits {
+        Limits {
+            default_ttl: mount.effective_default_ttl(),
+            mount_max_ttl: mount.effective_max_ttl(),
+            max_ttl: self.token_max_ttl,
+            explicit_max_ttl: self.token_explicit_max_ttl,
+            period: self.token_period,
+        }
+    }
+
+    pub(super) fn describe(&self, voice: Voice) -> Value {
+        let mut fields = self.fields();
+        if voice == Voice::OpenBao {
+            for (name, value) in [
+                ("callback_mode", json!("client")),
+                ("oauth2_metadata", Value::Null),
+                ("oidc_disable_confirmation", false.into()),
+                ("token_policies_template_claims", false.into()),
+                ("token_strictly_bind_ip", false.into()),
+            ] {
+                fields.insert(name.to_owned(), value);
+            }
+        }
+        if self.has_old_policies {
+            fields.insert("policies".to_owned(), json!(self.token_policies));
+        }
+        Value::Object(fields)
+    }
+
+    fn fields(&self) -> Map<String, Value> {
+        let list = |items: &[String]| if items.is_empty() { Value::Null } else { json!(items) };
+        let map = |fields: &Map<String, Value>| if fields.is_empty() { Value::Null } else { json!(fields) };
+        let fields = json!({
+            "allowed_redirect_uris": list(&self.allowed_redirect_uris),
+            "bound_audiences": list(&self.bound_audiences),
+            "bound_claims": map(&self.bound_claims),
+            "bound_claims_type": if self.is_glob { "glob" } else { "string" },
+            "bound_subject": self.bound_subject,
+            "claim_mappings": map(&self.claim_mappings),
+            "clock_skew_leeway": self.clock_skew_leeway,
+            "expiration_leeway": self.expiration_leeway,
+            "groups_claim": self.groups_claim,
+            "max_age": self.max_age,
+            "not_before_leeway": self.not_before_leeway,
+            "oidc_scopes": list(&self.oidc_scopes),
+            "role_type": if self.is_oidc { "oidc" } else { "jwt" },
+            "token_bound_cidrs": [],
+            "token_explicit_max_ttl": self.token_explicit_max_ttl,
+            "token_max_ttl": self.token_max_ttl,
+            "token_no_default_policy": self.token_no_default_policy,
+            "token_num_uses": self.token_num_uses,
+            "token_period": self.token_period,
+            "token_policies": self.token_policies,
+            "token_ttl": self.token_ttl,
+            "token_type": self.token_type,
+            "user_claim": self.user_claim,
+            "user_claim_json_pointer": self.user_claim_json_pointer,
+            "verbose_oidc_logging": self.verbose_oidc_logging,
+        });
+        match fields {
+            Value::Object(fields) => fields,
+            _ => Map::new(),
+        }
+    }
+}

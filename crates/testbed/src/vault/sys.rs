@@ -1,0 +1,216 @@
+//! `sys/`: what a server says of itself, and what operators set up.
+
+use serde_json::{Value, json};
+
+use super::{Call, Desk, Operation, Outcome, Refusal, Reply, Voice, mount, policy};
+use crate::{
+    encoding::{rfc3339, unix_seconds},
+    random,
+};
+
+/// The paths that anybody may read, without a token and without an envelope.
+pub(super) fn is_open(path: &str) -> bool {
+    matches!(path, "sys/health" | "sys/seal-status" | "sys/leader" | "sys/init")
+}
+
+impl Desk<'_> {
+    /// The answers without an envelope.
+    pub(super) fn status(&self, path: &str, now: std::time::SystemTime) -> Value {
+        let voice = self.state.voice;
+        let cluster = &self.state.cluster;
+        match (path, voice) {
+            ("sys/health", _) => {
+                let mut health = json!({
+                    "initialized": true,
+                    "sealed": false,
+                    "standby": false,
+                    "performance_standby": false,
+                    "replication_performance_mode": "disabled",
+                    "replication_dr_mode": "disabled",
+                    "server_time_utc": unix_seconds(now),
+                    "version": voice.version(),
+                    "cluster_name": cluster.name,
+                    "cluster_id": cluster.id,
+                });
+                if let (Voice::OpenBao, Some(fields)) = (voice, health.as_object_mut()) {
+                    fields.remove("performance_standby");
+                }
+                health
+            }
+            ("sys/seal-status", _) => json!({
+                "type": "shamir",
+                "initialized": true,
+                "sealed": false,
+                "t": 1,
+                "n": 1,
+                "progress": 0,
+                "nonce": "",
+                "recovery_seal": false,
+                "version": voice.version(),
+                "migration": false,
+                "cluster_name": cluster.name,
+                "cluster_id": cluster.id,
+                "storage_type": "inmem",
+            }),
+            ("sys/init", _) => json!({ "initialized": true }),
+            (_, Voice::OpenBao) => json!({ "ha_enabled": false }),
+            (_, Voice::Vault) => json!({
+                "ha_enabled": false,
+                "is_self": false,
+                "active_time": "0001-01-01T00:00:00Z",
+                "leader_address": "",
+                "leader_cluster_address": "",
+                "performance_standby": false,
+                "performance_standby_last_remote_wal": 0,
+            }),
+        }
+    }
+
+    /// Everything else below `sys/`.
+    pub(super) fn sys(&mut self, call: &Call, path: &str) -> Outcome {
+        let (verb, rest) = path.split_once('/').unwrap_or((path, ""));
+        let voice = self.state.voice;
+        match verb {
+            "mounts" => mount::secrets(&mut self.state.mounts, call, rest, voice),
+            "auth" => {
+                let (reply, removed) = mount::methods(&mut self.state.auth, call, rest, voice)?;
+                if let Some((accessor, prefix)) = removed {
+                    self.state.tokens.revoke_issued_by(&prefix);
+                    self.state.identity.forget_mount(&accessor);
+                }
+                Ok(reply)
+            }
+            "policy" => self.policies(call, rest, true),
+            "policies" if rest == "acl" || rest.starts_with("acl/") => {
+                self.policies(call, rest.trim_start_matches("acl").trim_start_matches('/'), false)
+            }
+            "capabilities-self" if rest.is_empty() && call.operation.is_write() => {
+                Ok(self.capabilities_self(call))
+            }
+            "internal" => self.ui_mount(call, rest),
+            "wrapping" if rest == "unwrap" || rest == "lookup" => {
+                Err(Refusal::bad("wrapping token is not valid or does not exist"))
+            }
+            "config" if rest == "cors" && call.operation == Operation::Read => {
+                Ok(Reply::data(json!({ "enabled": false })).flat())
+            }
+            _ => Err(Refusal::unsupported_path()),
+        }
+    }
+
+    /// `sys/policies/acl`, and `sys/policy` from before.
+    fn policies(&mut self, call: &Call, name: &str, is_old: bool) -> Outcome {
+        let name = name.to_lowercase();
+        let is_list = call.operation == Operation::List || (is_old && call.operation == Operation::Read);
+        if name.is_empty() && is_list {
+            let mut names: Vec<&str> =
+                self.state.policies.keys().map(String::as_str).chain(["root"]).collect();
+            names.sort_unstable();
+            return Ok(if is_old {
+                Reply::data(json!({ "keys": names, "policies": names })).flat()
+            } else {
+                Reply::data(json!({ "keys": names }))
+            });
+        }
+        if name.is_empty() {
+            return Err(Refusal::unsupported_operation());
+        }
+        match call.operation {
+            Operation::Read => self.read_policy(&name, is_old),
+            Operation::Delete if name == "root" => Err(Refusal::bad("cannot delete \"root\" policy")),
+            Operation::Delete if name == "default" => Err(Refusal::bad("cannot delete default policy")),
+            Operation::Delete => {
+                self.state.policies.remove(&name);
+                Ok(Reply::nothing())
+            }
+            operation if operation.is_write() => {
+                let field = if is_old && call.data.contains_key("rules") { "rules" } else { "policy" };
+                let sent = call.text(field);
+                if sent.is_empty() {
+                    return Err(Refusal::bad("'policy' parameter not supplied or empty"));
+                }
+                if name == "root" {
+                    return Err(Refusal::bad("cannot update \"root\" policy"));
+                }
+                let text = decoded(&sent).unwrap_or(sent);
+                let rules = policy::parse(&text).map_err(Refusal::bad)?;
+                let version = self.state.policies.get(&name).map_or(0, |policy| policy.version) + 1;
+                let policy = policy::Policy { text, rules, version, modified: call.now };
+                self.state.policies.insert(name, policy);
+                Ok(Reply::nothing())
+            }
+            _ => Err(Refusal::unsupported_operation()),
+        }
+    }
+
+    fn read_policy(&self, name: &str, is_old: bool) -> Outcome {
+        let known = self.state.policies.get(name);
+        if known.is_none() && name != "root" {
+            return Err(Refusal::not_found());
+        }
+        let text = known.map_or("", |policy| policy.text.as_str());
+        let mut data = json!({ "name": name });
+        data[if is_old { "rules" } else { "policy" }] = text.into();
+        if self.state.voice == Voice::OpenBao {
+            data["allow_slashes_in_identity_templates"] = false.into();
+            data["allow_wildcards_in_identity_templates"] = false.into();
+            data["cas_required"] = false.into();
+            data["version"] = known.map_or(0, |policy| policy.version).into();
+            if let Some(policy) = known {
+                data["modified"] = rfc3339(policy.modified).into();
+            }
+        }
+        let reply = Reply::data(data);
+        Ok(if is_old { reply.flat() } else { reply })
+    }
+
+    fn capabilities_self(&self, call: &Call) -> Reply {
+        let paths = if call.data.contains_key("paths") { call.list("paths") } else { call.list("path") };
+        let mut data = json!({});
+        for path in &paths {
+            let granted = if call.caller.is_root() {
+                vec!["root".to_owned()]
+            } else {
+                let granted: Vec<String> = self.capabilities(&call.caller, path).into_iter().collect();
+                if granted.is_empty() { vec!["deny".to_owned()] } else { granted }
+            };
+            if paths.len() == 1 {
+                data["capabilities"] = json!(granted);
+            }
+            data[path] = json!(granted);
+        }
+        Reply::data(data).flat()
+    }
+
+    /// Which mount a path is on, for clients that do not know the version of a KV mount.
+    fn ui_mount(&self, call: &Call, rest: &str) -> Outcome {
+        let Some(path) = rest.strip_prefix("ui/mounts/").filter(|_| call.operation == Operation::Read) else {
+            return Err(Refusal::unsupported_path());
+        };
+        let path = format!("{}/", path.trim_end_matches('/'));
+        let found = self.state.mounts.iter().find(|(mount, _)| path.starts_with(mount.as_str()));
+        let (mount_path, _) = found.ok_or_else(Refusal::denied)?;
+        let is_allowed = call.caller.is_root() || self.may_see_mount(&call.caller, mount_path);
+        let described =
+            mount::describe(&self.state.mounts, mount_path, self.state.voice).filter(|_| is_allowed);
+        described.map(Reply::data).ok_or_else(Refusal::denied)
+    }
+}
+
+/// A policy may come in Base64.
+fn decoded(text: &str) -> Option<String> {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    String::from_utf8(STANDARD.decode(text).ok()?).ok()
+}
+
+/// Name and id of a cluster of one.
+pub(super) struct Cluster {
+    name: String,
+    id: String,
+}
+
+impl Cluster {
+    pub(super) fn new() -> Self {
+        Self { name: format!("vault-cluster-{}", random::hex(8)), id: random::uuid() }
+    }
+}
