@@ -1,0 +1,250 @@
+//! Runs the steps of a plan.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::thread::{self, ScopedJoinHandle};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use super::packages;
+use super::plan::{Action, LeftOut, Plan, Scope, Step};
+use super::report::{Counts, Line, Report};
+use crate::progress::{self, Finished, say};
+use crate::project::Project;
+use crate::servers::{Addresses, Session};
+use crate::setup::{Packages, joined};
+use crate::wasm::Toolchain;
+
+/// What the suite reads; unset for a run without servers, whatever the person's shell says.
+const SERVER_VARIABLES: [&str; 3] = ["LATCHKEY_OPENBAO", "LATCHKEY_OPENBAO_TOKEN", "LATCHKEY_KEYCLOAK"];
+
+/// One run.
+pub(super) struct Runner<'project> {
+    project: &'project Project,
+    scope: Scope,
+    lines: Vec<Line>,
+    left_out: Vec<LeftOut>,
+    /// The tests do not compile, so that they cannot be run.
+    is_broken: bool,
+}
+
+/// What happens beside the steps, until a step asks for it.
+struct Background<'scope, 'project> {
+    wasm: Later<'scope, Option<Toolchain>>,
+    servers: Later<'scope, Session<'project>>,
+}
+
+/// The value of a thread, waited for once.
+enum Later<'scope, T> {
+    Running(ScopedJoinHandle<'scope, Result<T>>),
+    Done(T),
+    Failed(String),
+    /// Not wanted in this run.
+    Never,
+}
+
+impl<'project> Runner<'project> {
+    pub(super) fn new(project: &'project Project, scope: Scope) -> Self {
+        Self { project, scope, lines: Vec::new(), left_out: Vec::new(), is_broken: false }
+    }
+
+    pub(super) fn run(mut self, plan: &Plan) -> Result<Report> {
+        let packages = Packages::new(self.project);
+        let (project, scope) = (self.project, self.scope);
+        let has = |wanted: fn(&Action) -> bool| plan.steps.iter().any(|step| wanted(&step.action));
+        thread::scope(|threads| {
+            let mut background = Background { wasm: Later::Never, servers: Later::Never };
+            if has(|action| matches!(action, Action::Servers)) {
+                let open = || Session::open(project, &packages);
+                background.servers = Later::Running(threads.spawn(open));
+            }
+            if has(|action| matches!(action, Action::Wasm(_))) {
+                background.wasm = if scope == Scope::Fast {
+                    Later::Done(Toolchain::find())
+                } else {
+                    Later::Running(threads.spawn(|| Toolchain::provide(&packages).map(Some)))
+                };
+            }
+            for (index, step) in plan.steps.iter().enumerate() {
+                say!("[{}/{}] {}", index + 1, plan.steps.len(), step.name);
+                self.step(step, &mut background)?;
+            }
+            anyhow::Ok(())
+        })?;
+        for LeftOut { what, why } in &plan.left_out {
+            self.left_out.push(LeftOut { what: what.clone(), why: why.clone() });
+        }
+        Ok(Report::new(self.lines, self.left_out))
+    }
+
+    fn step(&mut self, step: &Step, background: &mut Background<'_, 'project>) -> Result<()> {
+        match &step.action {
+            Action::Check { arguments, environment } => {
+                let mut command = self.project.cargo(arguments);
+                command.envs(environment.iter().copied());
+                self.check(step, command)
+            }
+            Action::Wasm(check) => match background.wasm.wait() {
+                Later::Done(Some(toolchain)) => {
+                    let command = toolchain.command(self.project, check);
+                    self.check(step, command)
+                }
+                Later::Failed(error) => {
+                    say!("    FAILED: {error}");
+                    self.line(step, Counts::check(false), Duration::ZERO);
+                    Ok(())
+                }
+                _ => {
+                    self.leave_out(step, "no compiler for wasm32 here: see `cargo xtask setup`");
+                    Ok(())
+                }
+            },
+            Action::Build { arguments } => {
+                let finished = self.run_logged(step, &mut self.project.cargo(arguments))?;
+                self.is_broken = !finished.success;
+                let counts = if self.is_broken { Counts::check(false) } else { Counts::default() };
+                self.line(step, counts, finished.took);
+                Ok(())
+            }
+            Action::Tests { .. } if self.is_broken => {
+                self.leave_out(step, "the tests do not compile");
+                Ok(())
+            }
+            Action::Tests { arguments, filters } => self.tests(step, arguments, filters, background),
+            Action::Servers => {
+                let begun = Instant::now();
+                let counts = match background.servers.wait() {
+                    Later::Failed(error) => {
+                        say!("    FAILED: {error}");
+                        Counts::check(false)
+                    }
+                    _ => Counts::default(),
+                };
+                self.line(step, counts, begun.elapsed());
+                Ok(())
+            }
+            Action::Packages(names) => self.packages(step, names),
+        }
+    }
+
+    fn check(&mut self, step: &Step, mut command: Command) -> Result<()> {
+        let finished = self.run_logged(step, &mut command)?;
+        self.line(step, Counts::check(finished.success), finished.took);
+        Ok(())
+    }
+
+    fn tests(
+        &mut self,
+        step: &Step,
+        arguments: &[String],
+        filters: &[String],
+        background: &Background<'_, '_>,
+    ) -> Result<()> {
+        let addresses = match &background.servers {
+            Later::Done(session) => Some(&session.addresses),
+            _ => None,
+        };
+        let mut sum = Counts::default();
+        let mut took = Duration::ZERO;
+        // One call per filter: not every runner of tests takes several.
+        let calls: Vec<Option<&String>> =
+            if filters.is_empty() { vec![None] } else { filters.iter().map(Some).collect() };
+        for filter in calls {
+            let mut command = self.project.cargo(arguments);
+            if let Some(filter) = filter {
+                command.arg("--").arg(filter);
+            }
+            point_at(&mut command, addresses);
+            let finished = self.run_logged(step, &mut command)?;
+            let output = fs::read(self.log(step)).unwrap_or_default();
+            let mut counts = Counts::of_output(&String::from_utf8_lossy(&output));
+            if !finished.success && counts.failed == 0 {
+                // A runner that crashed leaves no result behind.
+                counts.failed = 1;
+            }
+            sum.passed += counts.passed;
+            sum.failed += counts.failed;
+            sum.skipped += counts.skipped;
+            took += finished.took;
+        }
+        self.lines.push(Line { name: step.name.clone(), counts: sum, ran_tests: true, took });
+        Ok(())
+    }
+
+    fn packages(&mut self, step: &Step, names: &[String]) -> Result<()> {
+        let finished = self.run_logged(step, &mut packages::command(self.project, names)?)?;
+        let output = fs::read(self.log(step)).unwrap_or_default();
+        let counts = packages::counts(finished.success, &String::from_utf8_lossy(&output), names);
+        self.line(step, counts, finished.took);
+        Ok(())
+    }
+
+    /// Runs a step's command. What a failing one printed is shown, what a passing one printed is kept.
+    fn run_logged(&self, step: &Step, command: &mut Command) -> Result<Finished> {
+        let log = self.log(step);
+        command.env("CARGO_TERM_COLOR", "never").env("CARGO_TERM_PROGRESS_WHEN", "never");
+        let finished = progress::run_logged(self.project.guard(), &step.name, command, &log)?;
+        let took = progress::seconds(finished.took);
+        if finished.success {
+            say!("    ok, {took}");
+        } else {
+            say!("{}", String::from_utf8_lossy(&fs::read(&log).unwrap_or_default()).trim_end());
+            say!("    FAILED ({}), {took}: {}", finished.status, log.display());
+        }
+        Ok(finished)
+    }
+
+    fn log(&self, step: &Step) -> PathBuf {
+        let name: String =
+            step.name.chars().map(|each| if each.is_ascii_alphanumeric() { each } else { '-' }).collect();
+        self.project.target("test-logs").join(name).with_extension("log")
+    }
+
+    fn line(&mut self, step: &Step, counts: Counts, took: Duration) {
+        self.lines.push(Line { name: step.name.clone(), counts, ran_tests: false, took });
+    }
+
+    fn leave_out(&mut self, step: &Step, why: &str) {
+        say!("    left out: {why}");
+        self.left_out.push(LeftOut { what: step.name.clone(), why: why.to_owned() });
+    }
+}
+
+impl<T> Later<'_, T> {
+    /// The value, waiting for it the first time.
+    fn wait(&mut self) -> &Self {
+        if let Self::Running(_) = self
+            && let Self::Running(thread) = std::mem::replace(self, Self::Never)
+        {
+            *self = match joined(thread.join()) {
+                Ok(value) => Self::Done(value),
+                Err(error) => Self::Failed(format!("{error:#}")),
+            };
+        }
+        self
+    }
+}
+
+fn point_at(command: &mut Command, addresses: Option<&Addresses>) {
+    for name in SERVER_VARIABLES {
+        command.env_remove(name);
+    }
+    if let Some(addresses) = addresses {
+        command.envs(addresses.for_tests());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_without_servers_hides_those_of_the_shell() {
+        let mut command = Command::new("true");
+        point_at(&mut command, None);
+        let removed = command.get_envs().filter(|(_, value)| value.is_none()).count();
+        assert_eq!(removed, SERVER_VARIABLES.len());
+    }
+}

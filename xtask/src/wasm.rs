@@ -1,0 +1,167 @@
+//! `cargo xtask wasm`, and the same checks for `cargo xtask test`: the libraries compile for a browser.
+
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::progress::{self, say};
+use crate::project::{Metadata, Project};
+use crate::setup::Packages;
+
+const TARGET: &str = "wasm32-unknown-unknown";
+
+/// Native on purpose: it opens sockets, and nothing in a browser needs a double.
+const NATIVE_ONLY: &[&str] = &["latchkey-testbed"];
+
+/// What a browser build turns on beyond the defaults: (package, feature).
+const EXTRA_FEATURES: &[(&str, &str)] = &[("latchkey-transport", "system-random")];
+
+/// Debian's compilers for its web browsers: newer than the stable ones, with the library's source beside them.
+const DEBIAN_PACKAGES: &[&str] = &["rustc-web", "cargo-web", "rust-web-src", "lld-22"];
+
+/// A way to compile for [`TARGET`].
+#[derive(Clone, Copy)]
+pub(crate) enum Toolchain {
+    /// The cargo that runs us has the target installed.
+    Installed,
+    /// Debian's cargo builds the standard library from source.
+    Debian,
+}
+
+impl Toolchain {
+    /// What this machine has already.
+    pub(crate) fn find() -> Option<Self> {
+        let sysroot = Command::new("rustc").args(["--print", "sysroot"]).output().ok()?;
+        let sysroot = String::from_utf8(sysroot.stdout).ok()?;
+        if Path::new(sysroot.trim()).join("lib/rustlib").join(TARGET).join("lib").is_dir() {
+            return Some(Self::Installed);
+        }
+        let debian = ["/usr/bin/cargo", "/usr/bin/rustc", "/usr/lib/rustlib/src/rust/library/std/Cargo.toml"];
+        debian.iter().all(|path| Path::new(path).is_file()).then_some(Self::Debian)
+    }
+
+    /// What this machine has, after adding it where it was missing.
+    pub(crate) fn provide(packages: &Packages<'_>) -> Result<Self> {
+        if let Some(toolchain) = Self::find() {
+            return Ok(toolchain);
+        }
+        say!("  {TARGET}: rustup target add");
+        let log = packages.project().target("servers/logs/setup-wasm.log");
+        let mut rustup = Command::new("rustup");
+        rustup.args(["target", "add", TARGET]);
+        let added = progress::run_logged(packages.project().guard(), "rustup target add", &mut rustup, &log);
+        if added.is_ok_and(|finished| finished.success)
+            && let Some(toolchain) = Self::find()
+        {
+            return Ok(toolchain);
+        }
+        say!("  {TARGET}: rustup could not add it, taking Debian's compiler");
+        packages.install(DEBIAN_PACKAGES, "to compile for wasm32")?;
+        Self::find().with_context(|| format!("no compiler for {TARGET} after installing {DEBIAN_PACKAGES:?}"))
+    }
+
+    /// The command of one check.
+    pub(crate) fn command(self, project: &Project, check: &Check) -> Command {
+        let mut command = match self {
+            Self::Installed => project.cargo(["check"]),
+            Self::Debian => {
+                let mut command = Command::new("/usr/bin/cargo");
+                project.prepare_cargo(&mut command);
+                command
+                    // `-Zbuild-std` is what makes up for the missing library, and needs this key on stable.
+                    .env("RUSTC_BOOTSTRAP", "1")
+                    .env("RUSTC", "/usr/bin/rustc")
+                    .env_remove("RUSTUP_TOOLCHAIN")
+                    .args(["check", "-Zbuild-std=std,panic_abort", "--target-dir"])
+                    .arg(project.target("wasm-debian"));
+                command
+            }
+        };
+        command.args(["--lib", "--target", TARGET, "--package", &check.package]).args(&check.features);
+        command.env("RUSTFLAGS", "-Dwarnings");
+        command
+    }
+}
+
+/// One library with one set of features.
+pub(crate) struct Check {
+    package: String,
+    features: Vec<String>,
+}
+
+impl Check {
+    /// All that must compile: every library by default, without its defaults, and with what browsers add.
+    pub(crate) fn all(metadata: &Metadata) -> Vec<Self> {
+        let mut checks = Vec::new();
+        for package in &metadata.packages {
+            if !package.is_publishable || NATIVE_ONLY.contains(&package.name.as_str()) {
+                continue;
+            }
+            let mut add = |features: &[&str]| {
+                let features = features.iter().map(|&feature| feature.to_owned()).collect();
+                checks.push(Self { package: package.name.clone(), features });
+            };
+            add(&[]);
+            if package.has_default_features {
+                add(&["--no-default-features"]);
+            }
+            for (_, feature) in EXTRA_FEATURES.iter().filter(|(name, _)| *name == package.name) {
+                add(&["--features", feature]);
+            }
+        }
+        checks
+    }
+
+    /// How the check is called in reports: `wasm32 oidc-flow --no-default-features`.
+    pub(crate) fn name(&self) -> String {
+        let package = self.package.trim_start_matches("latchkey-");
+        [&["wasm32".to_owned(), package.to_owned()], self.features.as_slice()].concat().join(" ")
+    }
+}
+
+pub(crate) fn run(project: &Project) -> Result<ExitCode> {
+    let toolchain = Toolchain::provide(&Packages::new(project))?;
+    for check in Check::all(&project.metadata()?) {
+        say!("{}", check.name());
+        let status = toolchain.command(project, &check).status().context("cargo does not start")?;
+        if !status.success() {
+            bail!("{} failed", check.name());
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::project::Package;
+
+    #[test]
+    fn every_library_is_checked_with_and_without_its_defaults() {
+        let package = |name: &str, is_publishable, has_default_features| Package {
+            name: name.to_owned(),
+            is_publishable,
+            has_default_features,
+        };
+        let metadata = Metadata {
+            target: "/t".into(),
+            packages: vec![
+                package("latchkey-transport", true, false),
+                package("latchkey-oidc-flow", true, true),
+                package("latchkey-testbed", true, true),
+                package("latchkey-examples", false, false),
+            ],
+        };
+        let names: Vec<_> = Check::all(&metadata).iter().map(Check::name).collect();
+        assert_eq!(
+            names,
+            [
+                "wasm32 transport",
+                "wasm32 transport --features system-random",
+                "wasm32 oidc-flow",
+                "wasm32 oidc-flow --no-default-features"
+            ]
+        );
+    }
+}
