@@ -132,6 +132,8 @@ pub enum TlsProblem {
     WrongName,
     /// The certificate has expired, or is not valid yet; or this machine's clock is wrong.
     NotValidNow,
+    /// The certificate is not one for a server, such as a CA's own, or it is revoked or malformed.
+    UnfitCertificate,
     /// The server wants a client certificate, or did not accept ours.
     ClientCertificate,
     /// Something else, such as no common version.
@@ -144,6 +146,7 @@ impl std::fmt::Display for TlsProblem {
             Self::UnknownIssuer => "its certificate is signed by nobody that is trusted here (name the CA)",
             Self::WrongName => "its certificate is for another name",
             Self::NotValidNow => "its certificate is not valid at this time (is this machine's clock right?)",
+            Self::UnfitCertificate => "its certificate is not one for a server (is it the CA's own?)",
             Self::ClientCertificate => "it did not accept our client certificate",
             Self::Handshake => "the handshake failed (is it a TLS port?)",
         })

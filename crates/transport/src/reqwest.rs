@@ -274,7 +274,9 @@ fn tls_problem(error: &reqwest::Error) -> Option<TlsProblem> {
             | CertificateError::ExpiredContext { .. }
             | CertificateError::NotValidYet
             | CertificateError::NotValidYetContext { .. } => TlsProblem::NotValidNow,
-            _ => TlsProblem::UnknownIssuer,
+            // A bad signature is that of a namesake of an authority that is trusted.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => TlsProblem::UnknownIssuer,
+            _ => TlsProblem::UnfitCertificate,
         }),
         _ => Some(TlsProblem::Handshake),
     }

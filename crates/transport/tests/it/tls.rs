@@ -41,9 +41,19 @@ impl Authority {
     }
 }
 
-/// Serves one certificate on a free port and answers everything with 204.
+/// Serves a certificate that the authority signs.
 async fn serve(authority: &Authority, name: &str, expired: bool, wants_client: bool) -> String {
     let (certificate, key, _) = authority.signs(name, expired);
+    serve_with(authority, certificate, &key, wants_client).await
+}
+
+/// Serves one certificate on a free port and answers everything with 204.
+async fn serve_with(
+    authority: &Authority,
+    certificate: CertificateDer<'static>,
+    key: &KeyPair,
+    wants_client: bool,
+) -> String {
     let builder = ServerConfig::builder();
     let builder = if wants_client {
         let mut roots = RootCertStore::empty();
@@ -100,7 +110,7 @@ async fn an_unknown_ca_is_named_as_the_problem() {
     let outcome = call(ReqwestTransport::builder(), address.clone()).await;
     assert_eq!(problem(&outcome), Some(TlsProblem::UnknownIssuer), "{outcome:?}");
     let outcome = call(trusting(&Authority::new()).with_named_roots_only(), address.clone()).await;
-    assert!(problem(&outcome).is_some(), "{outcome:?}");
+    assert_eq!(problem(&outcome), Some(TlsProblem::UnknownIssuer), "{outcome:?}");
     let careless = ReqwestTransport::builder().danger(Danger::AnyCertificate);
     assert_eq!(call(careless, address).await.unwrap(), 204);
 }
@@ -117,6 +127,18 @@ async fn an_expired_certificate_is_named_as_the_problem() {
     let authority = Authority::new();
     let outcome = call(trusting(&authority), serve(&authority, "127.0.0.1", true, false).await).await;
     assert_eq!(problem(&outcome), Some(TlsProblem::NotValidNow), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_certificate_of_the_ca_itself_is_named_as_the_problem() {
+    let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    let address = serve_with(&Authority::new(), certificate.der().clone(), &key, false).await;
+    let trusting = ReqwestTransport::builder().with_root_certificates(certificate.pem().as_bytes());
+    let outcome = call(trusting, address).await;
+    assert_eq!(problem(&outcome), Some(TlsProblem::UnfitCertificate), "{outcome:?}");
 }
 
 #[tokio::test]

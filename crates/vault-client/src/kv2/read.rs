@@ -126,19 +126,27 @@ impl Exchange for ReadSecret {
 
 impl ReadSecret {
     fn found(self, reply: Reply) -> Result<Read, Error> {
-        const WANTED: &str = "a version of a secret";
-        let envelope = Envelope::read(&reply, &[], WANTED)?;
-        // Any other engine answers with data of its own shape, or with none.
-        let Some(Version { data, metadata: Some(metadata) }) = envelope.data_as() else {
-            return Err(match envelope.data() {
-                Some(_) => Error::WrongMount { path: self.path, problem: MountProblem::NotVersioned },
-                None => reply::malformed(&reply, WANTED),
-            });
+        // In one pass, since this is what services do all day. Whatever does not fit is looked at in `misfit`.
+        let Ok(Found { data: Some(Version { data, metadata: Some(metadata) }) }) =
+            serde_json::from_slice(reply.body())
+        else {
+            return Err(self.misfit(&reply));
         };
         let span = Data::find(&reply, data);
         let malformed = reply::malformed(&reply, WANTED);
         let data = Data::new(reply, span).ok_or(malformed)?;
         Ok(Read::Found(Secret { data, metadata }))
+    }
+
+    /// Any other engine answers with data of its own shape, or with none.
+    fn misfit(self, reply: &Reply) -> Error {
+        match Envelope::read(reply, &[], WANTED) {
+            Err(error) => error,
+            Ok(envelope) => match envelope.data() {
+                Some(_) => Error::WrongMount { path: self.path, problem: MountProblem::NotVersioned },
+                None => reply::malformed(reply, WANTED),
+            },
+        }
     }
 
     /// A version that was deleted or destroyed comes with status 404 and an envelope, one that never was without.
@@ -153,6 +161,14 @@ impl ReadSecret {
             _ => Err(reply::refused(reply, &[]).at(self.path)),
         }
     }
+}
+
+const WANTED: &str = "a version of a secret";
+
+#[derive(Deserialize)]
+struct Found<'a> {
+    #[serde(borrow, default)]
+    data: Option<Version<'a>>,
 }
 
 #[derive(Deserialize)]
