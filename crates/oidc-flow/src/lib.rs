@@ -1,1 +1,69 @@
-//! Under construction.
+#![doc = include_str!("../README.md")]
+//!
+//! # The states of a login
+//!
+//! ```text
+//!   Client::authorize(redirect)          what is asked for
+//!        |  begin(random, now)
+//!        v
+//!   Authorization { url, pending }       the browser opens url; pending may be stored
+//!        |
+//!        |  the person signs in          Loopback::wait(pending) . a web page . oob::Pasted
+//!        v
+//!   CallbackParams                       anybody can send these
+//!        |  pending.accept(callback)     state, then iss, then error, then code; pending is gone
+//!        v
+//!   ValidatedCallback                    proof: redeeming the code is safe
+//!        |  Client::redeem(callback)     RedeemCode, then every check of the ID token; callback is gone
+//!        v
+//!   Tokens { id_token: VerifiedIdToken } proof: this person signed in to this client, just now
+//! ```
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+// The handles that people use.
+mod client;
+mod provider;
+
+// The steps of a login.
+mod authorize;
+mod callback;
+mod discovery;
+mod id_token;
+pub mod oob;
+mod pending;
+mod token;
+
+/// The provider's published keys, and the choice among them.
+pub mod keys {
+    pub use crate::id_token::{Candidates, Curve, Jwk, KeySet, PublicKey};
+}
+
+// Waiting for the browser.
+#[cfg(all(feature = "loopback", not(target_arch = "wasm32")))]
+mod loopback;
+
+// What they stand on.
+mod error;
+mod json;
+mod pkce;
+mod text;
+
+pub use authorize::{Authorization, Authorize, Prompt, ResponseMode};
+pub use callback::{CallbackParams, StateCheck, ValidatedCallback};
+pub use client::Client;
+pub use discovery::{Discover, Metadata};
+pub use error::{
+    CallbackProblem, Endpoint, Error, Misbehaviour, Misuse, PastedProblem, Refusal, RefusalReason,
+};
+pub use id_token::{
+    Algorithm, Expectations, FetchKeys, IdToken, IdTokenProblem, SharedVerifier, SignatureCheck,
+    VerifiedIdToken, Verifier, VerifierError,
+};
+pub use pending::Pending;
+pub use provider::Provider;
+pub use token::{Authentication, RedeemCode, Tokens, UnverifiedTokens};
+
+#[cfg(all(feature = "jsonwebtoken", not(target_arch = "wasm32")))]
+pub use id_token::JsonWebToken;
+#[cfg(all(feature = "loopback", not(target_arch = "wasm32")))]
+pub use loopback::{Loopback, LoopbackAddress, LoopbackHost, Verdict};

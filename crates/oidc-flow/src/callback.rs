@@ -1,0 +1,166 @@
+//! What the sign-in page sends back.
+
+use std::fmt;
+use std::time::Duration;
+
+use latchkey_transport::Secret;
+use url::Url;
+use url::form_urlencoded;
+
+use crate::{CallbackProblem, Endpoint, Refusal};
+
+/// The parameters of a callback ([RFC 6749, 4.1.2](https://www.rfc-editor.org/rfc/rfc6749#section-4.1.2)), read and not
+/// checked: anybody can send them.
+#[derive(Clone, Default)]
+pub struct CallbackParams {
+    code: Option<Secret>,
+    state: Option<Secret>,
+    issuer: Option<String>,
+    refusal: Option<Refusal>,
+}
+
+impl CallbackParams {
+    /// How long a callback may be: 16 KiB, twice what servers take as an address by default.
+    pub const LIMIT: usize = 16 * 1024;
+
+    /// Reads the query of an address, or the body of a form (`response_mode=form_post`): they are written alike.
+    ///
+    /// A parameter that stands twice is refused here, before anything is compared: whoever reads the other one of
+    /// the two would see another answer.
+    pub fn parse(encoded: &str) -> Result<Self, CallbackProblem> {
+        if encoded.len() > Self::LIMIT {
+            return Err(CallbackProblem::TooLong { limit: Self::LIMIT });
+        }
+        let mut seen = Vec::new();
+        let (mut params, mut error, mut description) = (Self::default(), None, None);
+        for (name, value) in form_urlencoded::parse(encoded.as_bytes()) {
+            let Some(name) = KNOWN.into_iter().find(|known| *known == name) else { continue };
+            if seen.contains(&name) {
+                return Err(CallbackProblem::DuplicateParameter { parameter: name });
+            }
+            seen.push(name);
+            let value = value.into_owned();
+            match name {
+                "code" => params.code = Some(Secret::new(value)).filter(|code| !code.is_empty()),
+                "state" => params.state = Some(Secret::new(value)),
+                "iss" => params.issuer = Some(value),
+                "error" => error = Some(value),
+                "error_description" => description = Some(value),
+                _ => {}
+            }
+        }
+        params.refusal =
+            error.map(|error| Refusal::new(Endpoint::Authorization, &error, description.as_deref()));
+        Ok(params)
+    }
+
+    /// Reads a whole address, as it stands in a browser's address bar.
+    pub fn from_address(address: &str) -> Result<Self, CallbackProblem> {
+        if address.len() > Self::LIMIT {
+            return Err(CallbackProblem::TooLong { limit: Self::LIMIT });
+        }
+        let url = Url::parse(address).map_err(|_| CallbackProblem::Malformed)?;
+        Self::parse(url.query().unwrap_or_default())
+    }
+
+    /// Returns the code.
+    pub fn code(&self) -> Option<&Secret> {
+        self.code.as_ref()
+    }
+
+    /// Returns the state.
+    pub fn state(&self) -> Option<&Secret> {
+        self.state.as_ref()
+    }
+
+    /// Returns the issuer that the callback names ([RFC 9207](https://www.rfc-editor.org/rfc/rfc9207)).
+    pub fn issuer(&self) -> Option<&str> {
+        self.issuer.as_deref()
+    }
+
+    /// Returns the refusal, if this is one.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        self.refusal.as_ref()
+    }
+
+    /// Takes a code that came without anything else.
+    pub(crate) fn bare_code(code: Secret) -> Self {
+        Self { code: Some(code), ..Self::default() }
+    }
+}
+
+/// The parameters that may stand once only. The others are ignored, as RFC 6749, 4.1.2 asks for.
+const KNOWN: [&str; 10] = [
+    "code",
+    "state",
+    "iss",
+    "error",
+    "error_description",
+    "error_uri",
+    "session_state",
+    "id_token",
+    "access_token",
+    "response",
+];
+
+/// Shows what kind of answer it is.
+impl fmt::Debug for CallbackParams {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("CallbackParams")
+            .field("code", &self.code)
+            .field("state", &self.state)
+            .field("refused", &self.refusal.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether it is certain that the answer belongs to the login that was begun here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StateCheck {
+    /// The state was compared.
+    Verified,
+    /// A bare code was pasted, which carries no state. PKCE and the nonce still bind it to this login: a code of
+    /// another login is refused by the provider.
+    Unavailable,
+}
+
+/// A callback that has passed every check: the proof that redeeming its code is safe.
+///
+/// It can be redeemed once: [`Client::redeem`](crate::Client::redeem) takes it.
+pub struct ValidatedCallback {
+    pub(crate) code: Secret,
+    pub(crate) state_check: StateCheck,
+    pub(crate) issuer: String,
+    pub(crate) client_id: String,
+    pub(crate) redirect_uri: String,
+    pub(crate) nonce: Secret,
+    pub(crate) verifier: Secret,
+    pub(crate) scopes: Vec<String>,
+    pub(crate) max_age: Option<Duration>,
+    pub(crate) acr_values: Vec<String>,
+}
+
+impl ValidatedCallback {
+    /// Returns whether the state could be compared.
+    pub fn state_check(&self) -> StateCheck {
+        self.state_check
+    }
+
+    /// Returns the issuer that the login was begun with.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+}
+
+impl fmt::Debug for ValidatedCallback {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("ValidatedCallback")
+            .field("issuer", &self.issuer)
+            .field("client_id", &self.client_id)
+            .field("state_check", &self.state_check)
+            .finish_non_exhaustive()
+    }
+}

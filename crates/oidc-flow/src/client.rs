@@ -1,0 +1,116 @@
+//! The client that people use.
+
+use std::time::{Duration, SystemTime};
+
+use latchkey_transport::{Perform as _, Secret};
+
+use crate::id_token::{Algorithm, Expectations};
+use crate::token::RedeemCode;
+use crate::{Authentication, Authorize, Error, Misuse, Provider, Tokens, ValidatedCallback};
+
+/// A client of a provider: the application that people sign in to.
+///
+/// Cloning it is cheap enough for one per login.
+#[derive(Clone, Debug)]
+pub struct Client {
+    provider: Provider,
+    id: String,
+    authentication: Authentication,
+    expectations: Expectations,
+}
+
+impl Client {
+    /// Takes the id under which the provider knows this application. Without a secret it is a public client.
+    pub fn new(provider: Provider, client_id: impl Into<String>) -> Self {
+        let id = client_id.into();
+        let expectations = Expectations::new(provider.issuer(), id.as_str());
+        Self { provider, id, authentication: Authentication::None, expectations }
+    }
+
+    /// Sets the client's secret. It is sent as a header unless the provider says that it only takes it in a form.
+    pub fn with_secret(self, secret: impl Into<Secret>) -> Self {
+        let secret = secret.into();
+        let takes = |method: &str| {
+            self.provider.metadata().token_endpoint_auth_methods.iter().any(|this| this == method)
+        };
+        let authentication = if takes("client_secret_post") && !takes("client_secret_basic") {
+            Authentication::SecretPost(secret)
+        } else {
+            Authentication::SecretBasic(secret)
+        };
+        self.with_authentication(authentication)
+    }
+
+    /// Sets how the client says who it is, whatever the provider says.
+    pub fn with_authentication(mut self, authentication: Authentication) -> Self {
+        self.authentication = authentication;
+        self
+    }
+
+    /// Sets the signature algorithms that an ID token may have, in place of `RS256`.
+    pub fn with_algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
+        self.expectations = self.expectations.with_algorithms(algorithms);
+        self
+    }
+
+    /// Takes ID tokens that are for that audience, too.
+    pub fn with_trusted_audience(mut self, audience: impl Into<String>) -> Self {
+        self.expectations = self.expectations.with_trusted_audience(audience);
+        self
+    }
+
+    /// Sets how far this machine's clock and the provider's may be apart.
+    pub fn with_leeway(mut self, leeway: Duration) -> Self {
+        self.expectations = self.expectations.with_leeway(leeway);
+        self
+    }
+
+    /// Returns the client's id.
+    pub fn client_id(&self) -> &str {
+        &self.id
+    }
+
+    /// Returns the provider.
+    pub fn provider(&self) -> &Provider {
+        &self.provider
+    }
+
+    /// Returns what this client expects of every ID token, for one that comes from elsewhere
+    /// ([`Provider::verify`]).
+    pub fn expectations(&self) -> &Expectations {
+        &self.expectations
+    }
+
+    /// Prepares a login. The redirect address is the one that the provider has on its list, sign by sign.
+    pub fn authorize(&self, redirect_uri: impl Into<String>) -> Authorize {
+        Authorize::new(self.clone(), redirect_uri.into())
+    }
+
+    /// Redeems the code and checks what comes back: tokens come out only when every check has passed.
+    ///
+    /// The provider's keys are fetched before the code is spent. After an error the code is gone: begin a new login.
+    pub async fn redeem(&self, callback: ValidatedCallback, now: SystemTime) -> Result<Tokens, Error> {
+        if callback.issuer != self.provider.issuer() || callback.client_id != self.id {
+            return Err(Misuse::OtherClient.into());
+        }
+        self.provider.prepare(now).await?;
+        self.redeem_once(callback, now).await.map_err(|error| match error {
+            Error::Transport(cause) => Error::Unredeemed(cause),
+            other => other,
+        })
+    }
+
+    async fn redeem_once(&self, callback: ValidatedCallback, now: SystemTime) -> Result<Tokens, Error> {
+        let endpoint = self.provider.metadata().token_endpoint().clone();
+        let redeem = RedeemCode::new(endpoint, self.id.as_str(), self.authentication.clone(), &callback);
+        let tokens = self.provider.transport().perform(redeem).await?;
+        let mut expectations =
+            self.expectations.clone().with_nonce(callback.nonce).with_acr_values(callback.acr_values);
+        if let Some(max_age) = callback.max_age {
+            expectations = expectations.with_max_age(max_age);
+        }
+        let id_token = tokens.id_token().clone();
+        let proof = self.provider.verify(id_token, &expectations, Some(tokens.access_token()), now).await?;
+        Ok(tokens.release(proof, callback.scopes, now))
+    }
+}

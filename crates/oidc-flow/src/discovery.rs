@@ -1,0 +1,159 @@
+//! What a provider says about itself.
+
+use latchkey_transport::{Exchange, Method, Replay, Reply, Request};
+use serde::Deserialize;
+use url::Url;
+
+use crate::text::printable;
+use crate::{Endpoint, Error, Misbehaviour, Misuse, pkce};
+
+/// Fetches a provider's metadata
+/// ([OpenID Connect Discovery, 4](https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderConfig)).
+///
+/// ```
+/// use latchkey_oidc_flow::Discover;
+/// use latchkey_transport::{Exchange, Reply};
+///
+/// let discover = Discover::new("https://id.example/realms/team")?;
+/// assert_eq!(discover.request().path(), "/realms/team/.well-known/openid-configuration");
+///
+/// let forged = Reply::new(200, r#"{"issuer": "https://evil.example"}"#);
+/// assert_eq!(discover.receive(forged).unwrap_err().code(), "oidc_provider_issuer_mismatch");
+/// # Ok::<(), latchkey_oidc_flow::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Discover {
+    issuer: String,
+    address: Url,
+}
+
+impl Discover {
+    /// Takes the issuer exactly as the provider writes it: `https://id.example` and `https://id.example/` are two.
+    ///
+    /// It is an `https` address, or an `http` one on loopback, without query and fragment.
+    pub fn new(issuer: &str) -> Result<Self, Error> {
+        let invalid = || Misuse::InvalidIssuer { issuer: printable(issuer, ISSUER_LIMIT) };
+        // The issuer alone has to be an address, or the path that is appended would be taken for its host.
+        if issuer.contains(['?', '#']) || !issuer.contains("://") || Url::parse(issuer).is_err() {
+            return Err(invalid().into());
+        }
+        // Discovery, 4.1: "If the Issuer value contains a path component, any terminating / MUST be removed before
+        // appending /.well-known/openid-configuration."
+        let address =
+            format!("{}/.well-known/openid-configuration", issuer.strip_suffix('/').unwrap_or(issuer));
+        let address = Url::parse(&address).ok().filter(is_safe).ok_or_else(invalid)?;
+        Ok(Self { issuer: issuer.to_owned(), address })
+    }
+}
+
+impl Exchange for Discover {
+    type Output = Metadata;
+    type Error = Error;
+
+    fn request(&self) -> Request {
+        Request::for_url(Method::Get, self.address.clone()).with_header("accept", "application/json")
+    }
+
+    fn receive(self, reply: Reply) -> Result<Metadata, Error> {
+        if reply.status() != 200 {
+            return Err(Misbehaviour::Status { endpoint: Endpoint::Discovery, status: reply.status() }.into());
+        }
+        Metadata::parse(&self.issuer, reply.body())
+    }
+
+    fn replay(&self) -> Replay {
+        Replay::Safe
+    }
+}
+
+/// What a provider says about itself, as far as it is needed here. Everything else in it is ignored.
+#[derive(Clone, Debug)]
+pub struct Metadata {
+    pub(crate) issuer: String,
+    pub(crate) authorization_endpoint: Url,
+    pub(crate) token_endpoint: Url,
+    pub(crate) jwks_uri: Url,
+    pub(crate) names_itself_in_callbacks: bool,
+    pub(crate) token_endpoint_auth_methods: Vec<String>,
+}
+
+impl Metadata {
+    /// Reads a discovery document and checks that it is that of `issuer`: compared as text, sign by sign, since a
+    /// comparison that forgives is one that an attacker can use.
+    pub fn parse(issuer: &str, document: &[u8]) -> Result<Self, Error> {
+        let document: Document = serde_json::from_slice(document)
+            .map_err(|_| Misbehaviour::MalformedReply { endpoint: Endpoint::Discovery })?;
+        let found = document.issuer.ok_or(missing("issuer"))?;
+        if found != issuer {
+            let found = printable(&found, ISSUER_LIMIT);
+            return Err(Misbehaviour::IssuerMismatch { expected: issuer.to_owned(), found }.into());
+        }
+        if document
+            .code_challenge_methods_supported
+            .is_some_and(|methods| !methods.iter().any(|m| m == pkce::METHOD))
+        {
+            return Err(Misbehaviour::PkceUnsupported.into());
+        }
+        Ok(Self {
+            issuer: found,
+            authorization_endpoint: endpoint("authorization_endpoint", document.authorization_endpoint)?,
+            token_endpoint: endpoint("token_endpoint", document.token_endpoint)?,
+            jwks_uri: endpoint("jwks_uri", document.jwks_uri)?,
+            names_itself_in_callbacks: document
+                .authorization_response_iss_parameter_supported
+                .unwrap_or(false),
+            token_endpoint_auth_methods: document.token_endpoint_auth_methods_supported.unwrap_or_default(),
+        })
+    }
+
+    /// Returns the issuer, sign by sign as the provider writes it.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// Returns the address of the page where people sign in.
+    pub fn authorization_endpoint(&self) -> &Url {
+        &self.authorization_endpoint
+    }
+
+    /// Returns the address where a code becomes tokens.
+    pub fn token_endpoint(&self) -> &Url {
+        &self.token_endpoint
+    }
+
+    /// Returns the address of the provider's keys.
+    pub fn jwks_uri(&self) -> &Url {
+        &self.jwks_uri
+    }
+}
+
+/// How much of a foreign issuer is shown.
+pub(crate) const ISSUER_LIMIT: usize = 256;
+
+/// The members that are read. A member of another type than the standard's makes the whole document unreadable.
+#[derive(Deserialize)]
+struct Document {
+    issuer: Option<String>,
+    authorization_endpoint: Option<String>,
+    token_endpoint: Option<String>,
+    jwks_uri: Option<String>,
+    code_challenge_methods_supported: Option<Vec<String>>,
+    token_endpoint_auth_methods_supported: Option<Vec<String>>,
+    authorization_response_iss_parameter_supported: Option<bool>,
+}
+
+fn missing(field: &'static str) -> Misbehaviour {
+    Misbehaviour::FieldMissing { endpoint: Endpoint::Discovery, field }
+}
+
+fn endpoint(field: &'static str, address: Option<String>) -> Result<Url, Misbehaviour> {
+    let url = Url::parse(&address.ok_or(missing(field))?).map_err(|_| missing(field))?;
+    if is_safe(&url) { Ok(url) } else { Err(Misbehaviour::InsecureEndpoint { field }) }
+}
+
+/// Returns whether secrets may be sent there: `https`, or `http` that does not leave this machine; no password in
+/// the address, and no fragment, which RFC 6749, 3.1 forbids.
+fn is_safe(url: &Url) -> bool {
+    let plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
+    plain && Request::for_url(Method::Get, url.clone()).check(false).is_ok()
+}

@@ -1,0 +1,501 @@
+//! What can go wrong with a login, grouped by who must act.
+
+use std::time::Duration;
+
+use latchkey_transport::RandomUnavailable;
+
+use crate::id_token::IdTokenProblem;
+use crate::text::printable;
+
+/// Why a login did not end in tokens. Grouped by who must act.
+///
+/// No variant holds a token, a code, a nonce, a body or a claim other than issuer, algorithm, key id and seconds.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The caller: something was put together wrongly. Never repeated.
+    #[error(transparent)]
+    Misuse(#[from] Misuse),
+
+    /// The person or the provider said no, and said so properly. Repeated only where the provider asks for it
+    /// ([`RefusalReason::is_transient`]).
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+
+    /// Somebody else: the answer of the sign-in page is not the one to this login: forged, stray or garbled.
+    /// Never repeated.
+    #[error(transparent)]
+    Callback(#[from] CallbackProblem),
+
+    /// The person: what was pasted holds no code.
+    #[error(transparent)]
+    Pasted(#[from] PastedProblem),
+
+    /// The provider: it does not do what the protocol asks for. Repeated only where it is overloaded.
+    #[error(transparent)]
+    Misbehaved(#[from] Misbehaviour),
+
+    /// The provider, or this machine's clock: the ID token does not prove what it should. No token comes out.
+    /// Never repeated.
+    #[error(transparent)]
+    IdToken(#[from] IdTokenProblem),
+
+    /// Time: the login took too long. Begin a new one.
+    #[error("the login was begun more than {} s ago and has expired", lifetime.as_secs())]
+    LoginExpired {
+        /// How long a login may take.
+        lifetime: Duration,
+    },
+
+    /// Time: nobody came back from the sign-in page. Begin a new login.
+    #[error("nobody came back from the sign-in page within {} s", limit.as_secs())]
+    NobodyCame {
+        /// How long was waited.
+        limit: Duration,
+    },
+
+    /// The operator of this machine: somebody else listens on every port that may be used.
+    #[error("port {} on this machine is taken by another program", list(ports))]
+    PortTaken {
+        /// The ports that were tried.
+        ports: Vec<u16>,
+    },
+
+    /// The operator of this machine: it does not let us listen on loopback.
+    #[error("this machine does not let us listen on loopback")]
+    Loopback(#[source] std::io::Error),
+
+    /// The operator of this machine: no random numbers, and going on without would make the login guessable.
+    #[error(transparent)]
+    Random(#[from] RandomUnavailable),
+
+    /// The network, or whoever runs the provider's server. Repeated where the transport's error says so: nothing
+    /// was spent yet.
+    #[error(transparent)]
+    Transport(#[from] latchkey_transport::Error),
+
+    /// The network, while the code was redeemed or just after. A code works once, so this login is over: begin a
+    /// new one.
+    #[error("the code could not be redeemed")]
+    Unredeemed(#[source] latchkey_transport::Error),
+}
+
+impl Error {
+    /// Returns whether the same call may succeed later without anybody changing anything.
+    ///
+    /// What a call has consumed is gone nevertheless: after a failed `redeem` a new login is needed in any case.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Refused(refusal) => refusal.reason.is_transient(),
+            Self::Misbehaved(problem) => problem.is_transient(),
+            Self::Transport(error) => error.is_transient(),
+            _ => false,
+        }
+    }
+
+    /// Returns the stable name of this error, for programs and other languages.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Misuse(problem) => problem.code(),
+            Self::Refused(refusal) => refusal.reason.code(),
+            Self::Callback(problem) => problem.code(),
+            Self::Pasted(problem) => problem.code(),
+            Self::Misbehaved(problem) => problem.code(),
+            Self::IdToken(problem) => problem.code(),
+            Self::LoginExpired { .. } => "oidc_login_expired",
+            Self::NobodyCame { .. } => "oidc_nobody_came",
+            Self::PortTaken { .. } => "oidc_port_taken",
+            Self::Loopback(_) => "oidc_loopback",
+            Self::Random(_) => "oidc_random_unavailable",
+            Self::Transport(error) => error.code(),
+            Self::Unredeemed(_) => "oidc_unredeemed",
+        }
+    }
+}
+
+fn list(ports: &[u16]) -> String {
+    ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// What the caller put together wrongly.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Misuse {
+    /// The issuer is not an `https` address (or `http` on loopback) without query and fragment.
+    #[error("the issuer {issuer:?} is not an https address without query and fragment")]
+    InvalidIssuer {
+        /// What was given, shortened.
+        issuer: String,
+    },
+    /// The redirect address is not absolute, or has a fragment (RFC 6749, 3.1.2).
+    #[error("the redirect address is not an absolute address without fragment")]
+    InvalidRedirectUri,
+    /// A scope has a sign that a scope cannot hold (RFC 6749, 3.3).
+    #[error("a scope holds a sign that a scope cannot have")]
+    InvalidScope,
+    /// An extra parameter has a name that the login itself uses, or stands twice.
+    #[error("the parameter {name} is set by the login itself or was given twice")]
+    ReservedParameter {
+        /// The parameter's name.
+        name: String,
+    },
+    /// `prompt=none` together with another prompt (OpenID Connect Core, 3.1.2.1).
+    #[error("the prompt none excludes every other")]
+    PromptNotAlone,
+    /// The callback belongs to a login with another provider or as another client.
+    #[error("the callback belongs to a login with another provider or as another client")]
+    OtherClient,
+    /// The path of a loopback address does not begin with a slash, or holds more than a path.
+    #[error("the loopback path does not begin with a slash or holds more than a path")]
+    InvalidPath,
+    /// No port was named to listen on.
+    #[error("no port was named to listen on")]
+    NoPort,
+    /// The engine that checks signatures cannot check this algorithm.
+    #[error("the engine that checks signatures does not know {algorithm}")]
+    UnsupportedAlgorithm {
+        /// The algorithm's name.
+        algorithm: &'static str,
+    },
+    /// The engine that checks signatures is not there, such as WebCrypto on a page without a secure context.
+    #[error("the engine that checks signatures is unavailable")]
+    VerifierUnavailable,
+}
+
+impl Misuse {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::InvalidIssuer { .. } => "oidc_invalid_issuer",
+            Self::InvalidRedirectUri => "oidc_invalid_redirect_uri",
+            Self::InvalidScope => "oidc_invalid_scope",
+            Self::ReservedParameter { .. } => "oidc_reserved_parameter",
+            Self::PromptNotAlone => "oidc_prompt_not_alone",
+            Self::OtherClient => "oidc_other_client",
+            Self::InvalidPath => "oidc_invalid_path",
+            Self::NoPort => "oidc_no_port",
+            Self::UnsupportedAlgorithm { .. } => "oidc_unsupported_algorithm",
+            Self::VerifierUnavailable => "oidc_verifier_unavailable",
+        }
+    }
+}
+
+/// Which of the provider's endpoints is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Endpoint {
+    /// `/.well-known/openid-configuration`
+    Discovery,
+    /// The page where the person signs in.
+    Authorization,
+    /// Where a code becomes tokens.
+    Token,
+    /// Where the provider publishes its keys.
+    Keys,
+}
+
+impl std::fmt::Display for Endpoint {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Discovery => "discovery document",
+            Self::Authorization => "authorization endpoint",
+            Self::Token => "token endpoint",
+            Self::Keys => "key set",
+        })
+    }
+}
+
+/// The provider's proper no: an OAuth error response
+/// ([RFC 6749, 4.1.2.1](https://www.rfc-editor.org/rfc/rfc6749#section-4.1.2.1) and
+/// [5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2)).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}{}", reason, description.as_ref().map(|text| format!(" ({text})")).unwrap_or_default())]
+#[non_exhaustive]
+pub struct Refusal {
+    /// Which endpoint refused.
+    pub endpoint: Endpoint,
+    /// The `error` code.
+    pub reason: RefusalReason,
+    /// The `error_description` as the provider wrote it: on one line, at most 200 characters, and only if it
+    /// repeats nothing secret of what was sent. Written by somebody else: show it as such.
+    pub description: Option<String>,
+}
+
+impl Refusal {
+    /// How much of a description is kept: two lines of a terminal.
+    const DESCRIPTION_LIMIT: usize = 200;
+
+    pub(crate) fn new(endpoint: Endpoint, error: &str, description: Option<&str>) -> Self {
+        let description =
+            description.map(|text| printable(text, Self::DESCRIPTION_LIMIT)).filter(|text| !text.is_empty());
+        Self { endpoint, reason: RefusalReason::from_code(error), description }
+    }
+}
+
+/// The `error` code of a refusal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RefusalReason {
+    /// `access_denied`: the person, or a rule of the provider, said no.
+    AccessDenied,
+    /// `login_required`: the person is not signed in, and no page may be shown.
+    LoginRequired,
+    /// `interaction_required`: a page would have to be shown, and none may be.
+    InteractionRequired,
+    /// `consent_required`: the person was not asked yet, and no page may be shown.
+    ConsentRequired,
+    /// `account_selection_required`: the person has several accounts, and no page may be shown.
+    AccountSelectionRequired,
+    /// `invalid_request`
+    InvalidRequest,
+    /// `invalid_client`: unknown client, or a wrong secret.
+    InvalidClient,
+    /// `invalid_grant`: the code is used up, too old, or not for us.
+    InvalidGrant,
+    /// `unauthorized_client`: this client may not do that.
+    UnauthorizedClient,
+    /// `unsupported_grant_type`
+    UnsupportedGrantType,
+    /// `unsupported_response_type`
+    UnsupportedResponseType,
+    /// `invalid_scope`
+    InvalidScope,
+    /// `server_error`: the 500 of a page that can only redirect.
+    ServerError,
+    /// `temporarily_unavailable`: the 503 of a page that can only redirect.
+    TemporarilyUnavailable,
+    /// Another code, shortened to 64 characters.
+    Other(String),
+}
+
+impl RefusalReason {
+    fn from_code(code: &str) -> Self {
+        match code {
+            "access_denied" => Self::AccessDenied,
+            "login_required" => Self::LoginRequired,
+            "interaction_required" => Self::InteractionRequired,
+            "consent_required" => Self::ConsentRequired,
+            "account_selection_required" => Self::AccountSelectionRequired,
+            "invalid_request" => Self::InvalidRequest,
+            "invalid_client" => Self::InvalidClient,
+            "invalid_grant" => Self::InvalidGrant,
+            "unauthorized_client" => Self::UnauthorizedClient,
+            "unsupported_grant_type" => Self::UnsupportedGrantType,
+            "unsupported_response_type" => Self::UnsupportedResponseType,
+            "invalid_scope" => Self::InvalidScope,
+            "server_error" => Self::ServerError,
+            "temporarily_unavailable" => Self::TemporarilyUnavailable,
+            other => Self::Other(printable(other, 64)),
+        }
+    }
+
+    /// Returns whether the provider asks for another attempt later.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::ServerError | Self::TemporarilyUnavailable)
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::AccessDenied => "oidc_access_denied",
+            Self::LoginRequired => "oidc_login_required",
+            Self::InteractionRequired => "oidc_interaction_required",
+            Self::ConsentRequired => "oidc_consent_required",
+            Self::AccountSelectionRequired => "oidc_account_selection_required",
+            Self::InvalidRequest => "oidc_invalid_request",
+            Self::InvalidClient => "oidc_invalid_client",
+            Self::InvalidGrant => "oidc_invalid_grant",
+            Self::UnauthorizedClient => "oidc_unauthorized_client",
+            Self::UnsupportedGrantType => "oidc_unsupported_grant_type",
+            Self::UnsupportedResponseType => "oidc_unsupported_response_type",
+            Self::InvalidScope => "oidc_scope_refused",
+            Self::ServerError => "oidc_server_error",
+            Self::TemporarilyUnavailable => "oidc_temporarily_unavailable",
+            Self::Other(_) => "oidc_refused",
+        }
+    }
+}
+
+impl std::fmt::Display for RefusalReason {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::AccessDenied => "the sign-in was refused",
+            Self::LoginRequired => "the provider wants the person to sign in",
+            Self::InteractionRequired => "the provider wants to show the person a page",
+            Self::ConsentRequired => "the provider wants to ask the person for consent",
+            Self::AccountSelectionRequired => "the provider wants the person to choose an account",
+            Self::InvalidRequest => "the provider calls the request invalid",
+            Self::InvalidClient => "the provider does not know this client or its secret",
+            Self::InvalidGrant => {
+                "the provider does not take this code: used up, too old or not for this client"
+            }
+            Self::UnauthorizedClient => "the provider does not let this client do that",
+            Self::UnsupportedGrantType => "the provider does not support the authorization code grant",
+            Self::UnsupportedResponseType => "the provider does not support the response type code",
+            Self::InvalidScope => "the provider does not grant these scopes",
+            Self::ServerError => "the provider failed",
+            Self::TemporarilyUnavailable => "the provider is overloaded or under maintenance",
+            Self::Other(code) => return write!(formatter, "the provider refused with {code:?}"),
+        })
+    }
+}
+
+/// Why a callback is not the answer to this login.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallbackProblem {
+    /// The address or form cannot be read.
+    #[error("the callback cannot be read")]
+    Malformed,
+    /// It is longer than any real one (16 KiB).
+    #[error("the callback is longer than {limit} bytes")]
+    TooLong {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// A parameter stands twice. RFC 6749, 3.1: "Request and response parameters MUST NOT be included more than
+    /// once".
+    #[error("the callback names {parameter} twice")]
+    DuplicateParameter {
+        /// The parameter's name.
+        parameter: &'static str,
+    },
+    /// There is no `state`.
+    #[error("the callback has no state")]
+    StateMissing,
+    /// The `state` is not that of this login.
+    #[error("the callback is the answer to another login")]
+    StateMismatch,
+    /// The provider announces that it names itself in the callback, and this one does not
+    /// ([RFC 9207, 2.4](https://www.rfc-editor.org/rfc/rfc9207#section-2.4)).
+    #[error("the callback does not name its issuer although the provider announces that it does")]
+    IssuerMissing,
+    /// Another provider answered: a mix-up attack
+    /// ([RFC 9207, 2.4](https://www.rfc-editor.org/rfc/rfc9207#section-2.4)).
+    #[error("the callback comes from {found:?} and not from {expected:?}")]
+    IssuerMismatch {
+        /// The issuer that this login was begun with.
+        expected: String,
+        /// The issuer that the callback names, shortened.
+        found: String,
+    },
+    /// It holds neither a code nor an error.
+    #[error("the callback holds no code")]
+    CodeMissing,
+}
+
+impl CallbackProblem {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Malformed => "oidc_callback_malformed",
+            Self::TooLong { .. } => "oidc_callback_too_long",
+            Self::DuplicateParameter { .. } => "oidc_callback_duplicate_parameter",
+            Self::StateMissing => "oidc_callback_state_missing",
+            Self::StateMismatch => "oidc_callback_state_mismatch",
+            Self::IssuerMissing => "oidc_callback_issuer_missing",
+            Self::IssuerMismatch { .. } => "oidc_callback_issuer_mismatch",
+            Self::CodeMissing => "oidc_callback_code_missing",
+        }
+    }
+}
+
+/// Why a pasted text is of no use.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PastedProblem {
+    /// Nothing was pasted.
+    #[error("nothing was pasted: paste the code that the page shows, or the page's whole address")]
+    Empty,
+    /// It is neither a code nor an address.
+    #[error(
+        "that is neither a code nor an address: paste the code that the page shows, or its whole address"
+    )]
+    NotUnderstood,
+    /// It is an address without a code.
+    #[error("that address holds no code: paste the address of the page that is shown after signing in")]
+    NoCode,
+    /// It is the address of the sign-in page itself.
+    #[error("that is the address of the sign-in page: open it, sign in, and paste what the page then shows")]
+    SignInAddress,
+}
+
+impl PastedProblem {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Empty => "oidc_pasted_empty",
+            Self::NotUnderstood => "oidc_pasted_not_understood",
+            Self::NoCode => "oidc_pasted_no_code",
+            Self::SignInAddress => "oidc_pasted_sign_in_address",
+        }
+    }
+}
+
+/// What the provider does that it must not do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Misbehaviour {
+    /// The reply's status is neither success nor a proper refusal. Repeated where the provider is overloaded or
+    /// failing (429 and 5xx) and nothing was spent.
+    #[error("the provider's {endpoint} answered with status {status}")]
+    Status {
+        /// Which endpoint answered.
+        endpoint: Endpoint,
+        /// The HTTP status.
+        status: u16,
+    },
+    /// The reply cannot be read.
+    #[error("the reply of the provider's {endpoint} cannot be read")]
+    MalformedReply {
+        /// Which endpoint answered.
+        endpoint: Endpoint,
+    },
+    /// The reply lacks something that it must have.
+    #[error("the reply of the provider's {endpoint} has no usable {field}")]
+    FieldMissing {
+        /// Which endpoint answered.
+        endpoint: Endpoint,
+        /// The field's name.
+        field: &'static str,
+    },
+    /// The discovery document belongs to another issuer
+    /// ([OpenID Connect Discovery, 4.3](https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderConfigurationValidation)).
+    #[error("the provider calls itself {found:?} and not {expected:?}; write the issuer exactly as it does")]
+    IssuerMismatch {
+        /// The issuer that was asked for.
+        expected: String,
+        /// The issuer that the document names, shortened.
+        found: String,
+    },
+    /// An endpoint is neither `https` nor `http` on loopback.
+    #[error("the provider's {field} is not an https address")]
+    InsecureEndpoint {
+        /// The field's name in the discovery document.
+        field: &'static str,
+    },
+    /// The provider announces methods of PKCE, and S256 is not among them.
+    #[error("the provider does not support PKCE with S256")]
+    PkceUnsupported,
+    /// The access token is not a bearer token.
+    #[error("the provider's token type is {token_type:?} and not bearer")]
+    TokenType {
+        /// The `token_type`, shortened.
+        token_type: String,
+    },
+}
+
+impl Misbehaviour {
+    fn is_transient(&self) -> bool {
+        // A token endpoint that fails may have spent the code.
+        matches!(self, Self::Status { endpoint, status: 429 | 500..=599 } if *endpoint != Endpoint::Token)
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Status { .. } => "oidc_provider_status",
+            Self::MalformedReply { .. } => "oidc_provider_malformed_reply",
+            Self::FieldMissing { .. } => "oidc_provider_field_missing",
+            Self::IssuerMismatch { .. } => "oidc_provider_issuer_mismatch",
+            Self::InsecureEndpoint { .. } => "oidc_provider_insecure_endpoint",
+            Self::PkceUnsupported => "oidc_provider_pkce_unsupported",
+            Self::TokenType { .. } => "oidc_provider_token_type",
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! What an ID token must say.
+
+use std::time::{Duration, SystemTime};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use latchkey_transport::Secret;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256, Sha384, Sha512};
+use subtle::ConstantTimeEq as _;
+
+use super::signature::{SignatureCheck, Verifier, VerifierError};
+use super::{Algorithm, IdToken, IdTokenProblem, KeySet, VerifiedIdToken, point_in_time, seconds};
+use crate::discovery::ISSUER_LIMIT;
+use crate::json::Object;
+use crate::text::printable;
+use crate::{Error, Misuse};
+
+/// What an ID token must say to be taken
+/// ([OpenID Connect Core, 3.1.3.7](https://openid.net/specs/openid-connect-core-1_0.html#IDTokenValidation)).
+///
+/// The checks are the crate's own. The engine behind [`Verifier`] sees the signature only.
+#[derive(Clone, Debug)]
+pub struct Expectations {
+    issuer: String,
+    client_id: String,
+    algorithms: Vec<Algorithm>,
+    trusted_audiences: Vec<String>,
+    leeway: Duration,
+    nonce: Option<Secret>,
+    max_age: Option<Duration>,
+    acr_values: Vec<String>,
+}
+
+impl Expectations {
+    /// How far two clocks may be apart unless said otherwise: 30 s. Machines that keep time at all are within a second;
+    /// a clock that is minutes off should be noticed.
+    pub const DEFAULT_LEEWAY: Duration = Duration::from_secs(30);
+
+    /// Expects a token of that issuer for that client, signed with `RS256`.
+    pub fn new(issuer: impl Into<String>, client_id: impl Into<String>) -> Self {
+        Self {
+            issuer: issuer.into(),
+            client_id: client_id.into(),
+            algorithms: vec![Algorithm::Rs256],
+            trusted_audiences: Vec::new(),
+            leeway: Self::DEFAULT_LEEWAY,
+            nonce: None,
+            max_age: None,
+            acr_values: Vec::new(),
+        }
+    }
+
+    /// Sets the algorithms that are allowed, in place of `RS256`.
+    pub fn with_algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
+        self.algorithms = algorithms.into_iter().collect();
+        self
+    }
+
+    /// Allows one more audience beside the client: whoever it is can use the token, too.
+    pub fn with_trusted_audience(mut self, audience: impl Into<String>) -> Self {
+        self.trusted_audiences.push(audience.into());
+        self
+    }
+
+    /// Sets how far this machine's clock and the provider's may be apart.
+    pub fn with_leeway(mut self, leeway: Duration) -> Self {
+        self.leeway = leeway;
+        self
+    }
+
+    /// Expects the nonce of a login.
+    pub fn with_nonce(mut self, nonce: Secret) -> Self {
+        self.nonce = Some(nonce);
+        self
+    }
+
+    /// Expects that the person signed in at most that long ago.
+    pub fn with_max_age(mut self, max_age: Duration) -> Self {
+        self.max_age = Some(max_age);
+        self
+    }
+
+    /// Expects one of these authentication context classes. None given: any.
+    pub fn with_acr_values(mut self, values: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.acr_values = values.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Checks the token's header and returns the algorithm of its signature.
+    pub fn check_header(&self, token: &IdToken) -> Result<Algorithm, IdTokenProblem> {
+        let algorithm = Algorithm::from_name(token.algorithm()).filter(|this| self.algorithms.contains(this));
+        let algorithm = algorithm.ok_or_else(|| IdTokenProblem::AlgorithmNotAllowed {
+            algorithm: printable(token.algorithm(), 32),
+        })?;
+        // RFC 7515, 4.1.11: "If any of the listed extension Header Parameters are not understood and supported by
+        // the recipient, then the JWS is invalid."
+        if token.header.has_critical {
+            return Err(IdTokenProblem::CriticalExtension);
+        }
+        // RFC 8725, 3.11: explicit typing keeps an access token (`at+jwt`) or a logout token from passing here.
+        if token.header.media_type.as_deref().is_some_and(|this| !this.eq_ignore_ascii_case("jwt")) {
+            return Err(IdTokenProblem::WrongType);
+        }
+        Ok(algorithm)
+    }
+
+    /// Checks everything that the token says. This proves nothing unless its signature was checked, too.
+    ///
+    /// The access token that came beside it is compared with `at_hash` where the token has one.
+    pub fn check_claims(
+        &self,
+        token: &IdToken,
+        access_token: Option<&Secret>,
+        now: SystemTime,
+    ) -> Result<(), IdTokenProblem> {
+        let claims = &token.claims;
+        self.check_issuer(claims)?;
+        self.check_audience(claims)?;
+        check_subject(claims)?;
+        self.check_times(claims, now)?;
+        self.check_nonce(claims)?;
+        self.check_authentication(claims, now)?;
+        match access_token {
+            Some(access_token) => check_access_token(token, access_token),
+            None => Ok(()),
+        }
+    }
+
+    fn check_issuer(&self, claims: &Object) -> Result<(), IdTokenProblem> {
+        let found = text(claims, "iss")?.ok_or(IdTokenProblem::ClaimMissing { claim: "iss" })?;
+        if found == self.issuer {
+            return Ok(());
+        }
+        Err(IdTokenProblem::IssuerMismatch {
+            expected: self.issuer.clone(),
+            found: printable(found, ISSUER_LIMIT),
+        })
+    }
+
+    fn check_audience(&self, claims: &Object) -> Result<(), IdTokenProblem> {
+        let invalid = IdTokenProblem::ClaimInvalid { claim: "aud" };
+        let audiences = match claims.member("aud") {
+            None => return Err(IdTokenProblem::ClaimMissing { claim: "aud" }),
+            Some(Value::String(audience)) => vec![audience.as_str()],
+            Some(Value::Array(items)) => {
+                items.iter().map(Value::as_str).collect::<Option<_>>().ok_or_else(|| invalid.clone())?
+            }
+            Some(_) => return Err(invalid),
+        };
+        if !audiences.contains(&self.client_id.as_str()) {
+            return Err(IdTokenProblem::AudienceMismatch);
+        }
+        let is_trusted = |audience: &&str| {
+            *audience == self.client_id || self.trusted_audiences.iter().any(|trusted| trusted == audience)
+        };
+        if !audiences.iter().all(is_trusted) {
+            return Err(IdTokenProblem::UntrustedAudience);
+        }
+        match text(claims, "azp")? {
+            Some(party) if party != self.client_id => Err(IdTokenProblem::AuthorizedPartyMismatch),
+            None if audiences.len() > 1 => Err(IdTokenProblem::AuthorizedPartyMissing),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn check_times(&self, claims: &Object, now: SystemTime) -> Result<(), IdTokenProblem> {
+        let now = unix_seconds(now);
+        let leeway = whole_seconds(self.leeway);
+        let required = |claim| seconds(claims, claim)?.ok_or(IdTokenProblem::ClaimMissing { claim });
+        // "The current time MUST be before the time represented by the exp Claim."
+        let expiry = required("exp")?;
+        let over = now.saturating_sub(expiry);
+        if over >= leeway {
+            return Err(IdTokenProblem::Expired { seconds: over.unsigned_abs() });
+        }
+        // With a clock that is behind, everything else still seems to work: say it before the token is used.
+        let ahead = required("iat")?.saturating_sub(now);
+        if ahead > leeway {
+            return Err(IdTokenProblem::IssuedInFuture { seconds: ahead.unsigned_abs() });
+        }
+        if let Some(not_before) = seconds(claims, "nbf")? {
+            let wait = not_before.saturating_sub(now);
+            if wait > leeway {
+                return Err(IdTokenProblem::NotYetValid { seconds: wait.unsigned_abs() });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_nonce(&self, claims: &Object) -> Result<(), IdTokenProblem> {
+        let Some(expected) = &self.nonce else { return Ok(()) };
+        let found = text(claims, "nonce")?.ok_or(IdTokenProblem::ClaimMissing { claim: "nonce" })?;
+        if expected.is_same_as(found) { Ok(()) } else { Err(IdTokenProblem::NonceMismatch) }
+    }
+
+    fn check_authentication(&self, claims: &Object, now: SystemTime) -> Result<(), IdTokenProblem> {
+        let signed_in = seconds(claims, "auth_time")?;
+        if let Some(max_age) = self.max_age {
+            let signed_in = signed_in.ok_or(IdTokenProblem::ClaimMissing { claim: "auth_time" })?;
+            let age = unix_seconds(now).saturating_sub(signed_in);
+            let leeway = whole_seconds(self.leeway);
+            if age < -leeway {
+                return Err(IdTokenProblem::ClaimInvalid { claim: "auth_time" });
+            }
+            let over = age.saturating_sub(whole_seconds(max_age));
+            if over > leeway {
+                return Err(IdTokenProblem::AuthenticationTooOld { seconds: over.unsigned_abs() });
+            }
+        }
+        if self.acr_values.is_empty() {
+            return Ok(());
+        }
+        let found = text(claims, "acr")?.ok_or(IdTokenProblem::ClaimMissing { claim: "acr" })?;
+        if self.acr_values.iter().any(|value| value == found) {
+            Ok(())
+        } else {
+            Err(IdTokenProblem::AuthenticationContextMismatch)
+        }
+    }
+
+    /// Checks signature and claims against a set of keys, and returns the proof.
+    ///
+    /// [`Provider::verify`](crate::Provider::verify) does the same and fetches the keys.
+    pub async fn verify(
+        &self,
+        token: IdToken,
+        keys: &KeySet,
+        verifier: &dyn Verifier,
+        access_token: Option<&Secret>,
+        now: SystemTime,
+    ) -> Result<VerifiedIdToken, Error> {
+        let algorithm = self.check_header(&token)?;
+        // In this order: a claim is looked at only when it is known who wrote it.
+        check_signature(&token, algorithm, keys, verifier).await?;
+        self.check_claims(&token, access_token, now)?;
+        Ok(self.proof(token, algorithm)?)
+    }
+
+    /// Puts together what was checked.
+    pub(crate) fn proof(
+        &self,
+        token: IdToken,
+        algorithm: Algorithm,
+    ) -> Result<VerifiedIdToken, IdTokenProblem> {
+        let time = |claim| {
+            let seconds = seconds(&token.claims, claim)?.ok_or(IdTokenProblem::ClaimMissing { claim })?;
+            point_in_time(seconds).ok_or(IdTokenProblem::ClaimInvalid { claim })
+        };
+        let subject = text(&token.claims, "sub")?.ok_or(IdTokenProblem::ClaimMissing { claim: "sub" })?;
+        Ok(VerifiedIdToken {
+            algorithm,
+            issuer: self.issuer.clone(),
+            subject: subject.to_owned(),
+            issued_at: time("iat")?,
+            expires_at: time("exp")?,
+            token,
+        })
+    }
+}
+
+/// Checks the signature with each key that fits.
+pub(crate) async fn check_signature(
+    token: &IdToken,
+    algorithm: Algorithm,
+    keys: &KeySet,
+    verifier: &dyn Verifier,
+) -> Result<(), Error> {
+    for key in keys.candidates(algorithm, token.key_id())? {
+        let check = SignatureCheck::new(algorithm, key, token.signing_input(), &token.signature);
+        match verifier.verify(&check).await {
+            Ok(true) => return Ok(()),
+            Ok(false) | Err(VerifierError::UnusableKey) => {}
+            Err(VerifierError::UnsupportedAlgorithm) => {
+                return Err(Misuse::UnsupportedAlgorithm { algorithm: algorithm.name() }.into());
+            }
+            Err(VerifierError::Unavailable) => return Err(Misuse::VerifierUnavailable.into()),
+        }
+    }
+    Err(IdTokenProblem::BadSignature.into())
+}
+
+/// Core, 2: "It MUST NOT exceed 255 ASCII characters in length."
+fn check_subject(claims: &Object) -> Result<(), IdTokenProblem> {
+    let subject = text(claims, "sub")?.ok_or(IdTokenProblem::ClaimMissing { claim: "sub" })?;
+    if (1..=255).contains(&subject.len()) {
+        Ok(())
+    } else {
+        Err(IdTokenProblem::ClaimInvalid { claim: "sub" })
+    }
+}
+
+/// Core, 3.1.3.6: `at_hash` is the left half of the hash of the access token, with the hash of the token's algorithm.
+fn check_access_token(token: &IdToken, access_token: &Secret) -> Result<(), IdTokenProblem> {
+    let Some(found) = text(&token.claims, "at_hash")? else { return Ok(()) };
+    // Opened to be hashed.
+    let bytes = access_token.expose_secret().as_bytes();
+    let hash = match Algorithm::from_name(token.algorithm()) {
+        Some(Algorithm::Rs256 | Algorithm::Ps256 | Algorithm::Es256) => Sha256::digest(bytes).to_vec(),
+        Some(Algorithm::Rs384 | Algorithm::Ps384 | Algorithm::Es384) => Sha384::digest(bytes).to_vec(),
+        // Ed25519 hashes with SHA-512 (RFC 8032, 5.1).
+        Some(Algorithm::Rs512 | Algorithm::Ps512 | Algorithm::EdDsa) => Sha512::digest(bytes).to_vec(),
+        None => return Err(IdTokenProblem::AccessTokenMismatch),
+    };
+    let half = URL_SAFE_NO_PAD.encode(hash.get(..hash.len() / 2).unwrap_or_default());
+    if half.as_bytes().ct_eq(found.as_bytes()).into() {
+        Ok(())
+    } else {
+        Err(IdTokenProblem::AccessTokenMismatch)
+    }
+}
+
+fn text<'a>(claims: &'a Object, claim: &'static str) -> Result<Option<&'a str>, IdTokenProblem> {
+    match claims.member(claim) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(IdTokenProblem::ClaimInvalid { claim }),
+    }
+}
+
+fn whole_seconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
+}
+
+fn unix_seconds(time: SystemTime) -> i64 {
+    match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) => whole_seconds(since),
+        Err(before) => -whole_seconds(before.duration()),
+    }
+}

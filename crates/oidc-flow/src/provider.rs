@@ -1,0 +1,216 @@
+//! A provider: what it says about itself, its keys, and the way to it.
+
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
+
+use latchkey_transport::{Perform as _, Secret, SharedTransport};
+
+use crate::id_token::{
+    Algorithm, Expectations, FetchKeys, IdToken, IdTokenProblem, KeySet, SharedVerifier, VerifiedIdToken,
+    check_signature,
+};
+use crate::{Discover, Error, Metadata};
+
+/// A provider: what it says about itself, its keys, and the way to it.
+///
+/// It is a handle: cloning it is cheap, and all clones share the keys that were fetched.
+#[derive(Clone)]
+pub struct Provider(Arc<Inner>);
+
+struct Inner {
+    metadata: Metadata,
+    transport: SharedTransport,
+    verifier: SharedVerifier,
+    keys: RwLock<Cache>,
+}
+
+impl Provider {
+    /// Asks the provider what it says about itself, and checks signatures with the native engine.
+    ///
+    /// The issuer is given exactly as the provider writes it.
+    #[cfg(all(feature = "jsonwebtoken", not(target_arch = "wasm32")))]
+    pub async fn discover(issuer: &str, transport: SharedTransport) -> Result<Self, Error> {
+        Self::discover_with(issuer, transport, Arc::new(crate::JsonWebToken)).await
+    }
+
+    /// Asks the provider what it says about itself, and checks signatures with an engine of your choice.
+    pub async fn discover_with(
+        issuer: &str,
+        transport: SharedTransport,
+        verifier: SharedVerifier,
+    ) -> Result<Self, Error> {
+        let metadata = transport.perform(Discover::new(issuer)?).await?;
+        Ok(Self::new(metadata, transport, verifier))
+    }
+
+    /// Takes metadata that was read before.
+    #[cfg_attr(
+        target_arch = "wasm32",
+        expect(clippy::arc_with_non_send_sync, reason = "in a browser everything stays on one thread")
+    )]
+    pub fn new(metadata: Metadata, transport: SharedTransport, verifier: SharedVerifier) -> Self {
+        Self(Arc::new(Inner { metadata, transport, verifier, keys: RwLock::default() }))
+    }
+
+    /// Returns the issuer, sign by sign as the provider writes it.
+    pub fn issuer(&self) -> &str {
+        self.0.metadata.issuer()
+    }
+
+    /// Returns what the provider says about itself.
+    pub fn metadata(&self) -> &Metadata {
+        &self.0.metadata
+    }
+
+    pub(crate) fn transport(&self) -> &SharedTransport {
+        &self.0.transport
+    }
+
+    /// Checks an ID token, whoever brought it, and returns the proof.
+    ///
+    /// Keys are fetched when there are none, when the time that the provider gave has passed, and at once when none
+    /// fits the token: a provider may change its keys just before it signs. A refetch that did not help is not
+    /// repeated within a minute, whatever tokens come in.
+    pub async fn verify(
+        &self,
+        token: IdToken,
+        expectations: &Expectations,
+        access_token: Option<&Secret>,
+        now: SystemTime,
+    ) -> Result<VerifiedIdToken, Error> {
+        let algorithm = expectations.check_header(&token)?;
+        self.check_signature(&token, algorithm, now).await?;
+        expectations.check_claims(&token, access_token, now)?;
+        Ok(expectations.proof(token, algorithm)?)
+    }
+
+    async fn check_signature(
+        &self,
+        token: &IdToken,
+        algorithm: Algorithm,
+        now: SystemTime,
+    ) -> Result<(), Error> {
+        let (keys, age) = self.keys(now).await?;
+        let verifier = &*self.0.verifier;
+        // A key without name, or one whose name was kept, shows its change by a wrong signature only.
+        let problem = match check_signature(token, algorithm, &keys, verifier).await {
+            Err(Error::IdToken(problem)) if age == Age::Old => problem,
+            outcome => return outcome,
+        };
+        let second = match self.newer_keys(&keys, now).await {
+            Ok(None) => return Err(problem.into()),
+            Ok(Some(newer)) => check_signature(token, algorithm, &newer, verifier).await,
+            // The key that is missing may exist: it is the network's fault that nobody knows.
+            Err(error) if matches!(problem, IdTokenProblem::UnknownKey { .. }) => Err(error),
+            Err(_) => Err(problem.into()),
+        };
+        if second.is_err() {
+            self.rest(now);
+        }
+        second
+    }
+
+    /// Sees to it that there are keys before something is spent whose result needs them.
+    pub(crate) async fn prepare(&self, now: SystemTime) -> Result<(), Error> {
+        self.keys(now).await.map(|_| ())
+    }
+
+    /// Returns the keys: those at hand while they are fresh, else new ones. When new ones cannot be had, the old
+    /// ones serve on: a provider whose key endpoint is down still signs with the same keys.
+    async fn keys(&self, now: SystemTime) -> Result<(Arc<KeySet>, Age), Error> {
+        let (held, wants_refresh) = self.read(|cache| (cache.keys.clone(), cache.wants_refresh(now)));
+        let Some(held) = held else { return Ok((self.fetch(now).await?, Age::New)) };
+        if !wants_refresh {
+            return Ok((held, Age::Old));
+        }
+        if let Ok(keys) = self.fetch(now).await {
+            return Ok((keys, Age::New));
+        }
+        self.rest(now);
+        Ok((held, Age::Old))
+    }
+
+    /// Returns keys that are newer than `known`: those that somebody else has fetched meanwhile, or fetched now.
+    async fn newer_keys(&self, known: &Arc<KeySet>, now: SystemTime) -> Result<Option<Arc<KeySet>>, Error> {
+        let (held, rests) = self.read(|cache| (cache.keys.clone(), cache.rests(now)));
+        match held {
+            Some(held) if !Arc::ptr_eq(&held, known) => Ok(Some(held)),
+            _ if rests => Ok(None),
+            _ => self.fetch(now).await.map(Some),
+        }
+    }
+
+    async fn fetch(&self, now: SystemTime) -> Result<Arc<KeySet>, Error> {
+        let keys = self.0.transport.perform(FetchKeys::new(self.0.metadata.jwks_uri().clone())).await?;
+        let keys = Arc::new(keys);
+        self.write(|cache| cache.store(Arc::clone(&keys), now));
+        Ok(keys)
+    }
+
+    /// Fetches nothing for a while.
+    fn rest(&self, now: SystemTime) {
+        self.write(|cache| cache.rest_until = now.checked_add(Cache::REST));
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&Cache) -> T) -> T {
+        read(&self.0.keys.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn write(&self, write: impl FnOnce(&mut Cache)) {
+        write(&mut self.0.keys.write().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+impl fmt::Debug for Provider {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Provider").field("metadata", &self.0.metadata).finish_non_exhaustive()
+    }
+}
+
+/// Whether keys were fetched for this call or before it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Age {
+    New,
+    Old,
+}
+
+/// The keys at hand. The lock around them is never held while the network is asked: two callers may fetch at the same
+/// time, and both are served.
+#[derive(Default)]
+struct Cache {
+    keys: Option<Arc<KeySet>>,
+    fetched_at: Option<SystemTime>,
+    fresh_for: Duration,
+    rest_until: Option<SystemTime>,
+}
+
+impl Cache {
+    /// Keys are kept for an hour where the provider says nothing that we can see.
+    const FRESH: Duration = Duration::from_secs(60 * 60);
+    /// Less than a minute would be a request for every login, whatever the provider says.
+    const FRESH_MIN: Duration = Duration::from_secs(60);
+    /// More than a day would keep a withdrawn key alive, whatever the provider says.
+    const FRESH_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+    /// How long nothing is fetched after a fetch that did not help: a minute, so that tokens with invented key ids
+    /// cannot make us attack the provider.
+    const REST: Duration = Duration::from_secs(60);
+
+    fn store(&mut self, keys: Arc<KeySet>, now: SystemTime) {
+        let fresh_for = keys.max_age().map_or(Self::FRESH, Duration::from_secs);
+        self.fresh_for = fresh_for.clamp(Self::FRESH_MIN, Self::FRESH_MAX);
+        self.fetched_at = Some(now);
+        self.keys = Some(keys);
+    }
+
+    /// A clock that was set back makes keys of the future: these are old, too.
+    fn wants_refresh(&self, now: SystemTime) -> bool {
+        let age = self.fetched_at.and_then(|fetched_at| now.duration_since(fetched_at).ok());
+        age.is_none_or(|age| age >= self.fresh_for) && !self.rests(now)
+    }
+
+    fn rests(&self, now: SystemTime) -> bool {
+        let rest = self.rest_until.and_then(|until| until.duration_since(now).ok());
+        rest.is_some_and(|rest| !rest.is_zero() && rest <= Self::REST)
+    }
+}

@@ -1,0 +1,22 @@
+//! The crate as its users see it: one binary, one module for each topic.
+
+// `cfg(test)` tells the linter that helpers may unwrap, too.
+#[cfg(test)]
+mod callback;
+#[cfg(test)]
+mod canary;
+#[cfg(test)]
+mod client;
+#[cfg(test)]
+mod discovery;
+#[cfg(test)]
+mod id_token;
+#[cfg(test)]
+mod keys;
+#[cfg(test)]
+#[cfg(feature = "loopback")]
+mod loopback;
+#[cfg(test)]
+mod oob;
+#[cfg(test)]
+mod support;
