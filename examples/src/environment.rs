@@ -1,0 +1,148 @@
+//! Where the servers are: arguments and environment, read in one place, and what is connected by them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::{env, fs};
+
+use clap::Args;
+use latchkey_transport::{ReqwestTransport, Secret, SharedTransport};
+use latchkey_vault_client::{Token, Vault};
+use url::Url;
+use zeroize::Zeroizing;
+
+use crate::failure::{Exit, Failure};
+use crate::terminal::{Interrupt, ask};
+
+/// Which Vault or OpenBao is meant.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Vault or OpenBao")]
+pub struct VaultArguments {
+    /// Address of the server
+    #[arg(long = "vault", value_name = "URL", env = "VAULT_ADDR", default_value = "https://127.0.0.1:8200")]
+    address: String,
+
+    /// Namespace to work in
+    #[arg(long, value_name = "NAME", env = "VAULT_NAMESPACE")]
+    namespace: Option<String>,
+
+    /// Trust the certificates in this PEM file, and no others, for Vault
+    #[arg(long = "vault-ca", value_name = "FILE", env = "VAULT_CACERT")]
+    ca: Option<PathBuf>,
+}
+
+/// Which client of which identity provider is meant.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Identity provider")]
+pub struct ProviderArguments {
+    /// Issuer, exactly as the provider spells it
+    #[arg(long, value_name = "URL", env = "LATCHKEY_ISSUER")]
+    issuer: Option<String>,
+
+    /// Client that the provider knows us as
+    #[arg(long, value_name = "ID", env = "LATCHKEY_CLIENT_ID", default_value = "vault-oidc")]
+    client_id: String,
+
+    /// File that holds the client's secret
+    #[arg(long, value_name = "FILE", conflicts_with = "public_client")]
+    client_secret_file: Option<PathBuf>,
+
+    /// The client has no secret
+    #[arg(long)]
+    public_client: bool,
+
+    /// Trust the certificates in this PEM file, and no others, for the provider
+    #[arg(long, value_name = "FILE", env = "LATCHKEY_ISSUER_CACERT")]
+    issuer_ca: Option<PathBuf>,
+}
+
+impl VaultArguments {
+    /// Returns a client of that server, without a token yet.
+    pub fn connect(&self) -> Result<Vault, Failure> {
+        let address: Url = self.address.parse().map_err(|error: url::ParseError| {
+            Failure::of(Exit::Usage, &error)
+                .while_doing("the address of Vault")
+                .with_hint("--vault or VAULT_ADDR is an address such as https://vault.example:8200")
+        })?;
+        let vault = Vault::over(address, transport(self.ca.as_deref(), "--vault-ca (VAULT_CACERT)")?);
+        Ok(vault.with_namespace(self.namespace.as_deref().unwrap_or_default())?)
+    }
+
+    /// Returns the token in `VAULT_TOKEN`, or asks for one.
+    pub async fn token(&self, interrupt: &Interrupt) -> Result<Token, Failure> {
+        let token = match from_environment("VAULT_TOKEN") {
+            Some(token) => token,
+            None => ask("Vault token", "set VAULT_TOKEN", interrupt).await?,
+        };
+        Ok(Token::new(token)?)
+    }
+}
+
+impl ProviderArguments {
+    /// Returns the issuer.
+    pub fn issuer(&self) -> Result<&str, Failure> {
+        let missing = || Failure::new(Exit::Usage, "no issuer is named").with_hint("name it with --issuer");
+        self.issuer.as_deref().filter(|issuer| !issuer.is_empty()).ok_or_else(missing)
+    }
+
+    /// Returns the client that the provider knows us as.
+    pub fn client_id(&self) -> &str {
+        &self.client_id
+    }
+
+    /// Returns the client's secret: from `LATCHKEY_CLIENT_SECRET`, from the file that was named, or as the person
+    /// types it. Never from the command line, which every other user of the machine can read.
+    pub async fn client_secret(&self, interrupt: &Interrupt) -> Result<Option<Secret>, Failure> {
+        if self.public_client {
+            return Ok(None);
+        }
+        if let Some(path) = &self.client_secret_file {
+            let text = Zeroizing::new(read(path, "--client-secret-file")?);
+            let text = str::from_utf8(&text).map_err(|error| {
+                Failure::of(Exit::Usage, &error).while_doing(&format!("the secret in {}", path.display()))
+            })?;
+            return Ok(Some(Secret::new(text.trim())));
+        }
+        if let Some(secret) = from_environment("LATCHKEY_CLIENT_SECRET") {
+            return Ok(Some(secret));
+        }
+        let otherwise =
+            "set LATCHKEY_CLIENT_SECRET, or use --client-secret-file; --public-client if there is none";
+        ask(&format!("secret of the client {}", self.client_id), otherwise, interrupt).await.map(Some)
+    }
+
+    /// Returns the transport to the provider.
+    pub fn transport(&self) -> Result<SharedTransport, Failure> {
+        transport(self.issuer_ca.as_deref(), "--issuer-ca")
+    }
+
+    /// Returns the certificates of the CA that was named for the provider: PEM.
+    pub fn ca_pem(&self) -> Result<Option<String>, Failure> {
+        let Some(path) = self.issuer_ca.as_deref() else { return Ok(None) };
+        Ok(Some(String::from_utf8_lossy(&read(path, "--issuer-ca")?).into_owned()))
+    }
+}
+
+/// Returns a transport that trusts the certificates in that file and no others, or what the system trusts.
+fn transport(ca: Option<&Path>, argument: &str) -> Result<SharedTransport, Failure> {
+    let unusable = |error: latchkey_transport::Error| {
+        Failure::of(Exit::Usage, &error).with_hint(format!("{argument} names a PEM file with certificates"))
+    };
+    let builder = match ca.filter(|path| !path.as_os_str().is_empty()) {
+        Some(path) => {
+            let pem = read(path, argument)?;
+            ReqwestTransport::builder().with_root_certificates(&pem).with_named_roots_only()
+        }
+        None => ReqwestTransport::builder(),
+    };
+    Ok(Arc::new(builder.build().map_err(unusable)?))
+}
+
+fn read(path: &Path, argument: &str) -> Result<Vec<u8>, Failure> {
+    fs::read(path).map_err(|error| {
+        Failure::of(Exit::Usage, &error).while_doing(&format!("{argument} {}", path.display()))
+    })
+}
+
+fn from_environment(name: &str) -> Option<Secret> {
+    env::var(name).ok().map(Secret::from).filter(|text| !text.is_empty())
+}

@@ -1,0 +1,19 @@
+#![doc = include_str!("../README.md")]
+
+// What every program does the same way, so that the programs themselves show the libraries.
+mod content;
+mod environment;
+mod failure;
+mod hints;
+mod secret_path;
+mod setup;
+
+pub mod browser;
+pub mod output;
+pub mod terminal;
+
+pub use content::{Encoding, content};
+pub use environment::{ProviderArguments, VaultArguments};
+pub use failure::{EXIT_CODES, Exit, Failure, finish};
+pub use secret_path::{NotASecretPath, SecretPath};
+pub use setup::{Done, Setup};

@@ -1,0 +1,390 @@
+//! The programs as a person runs them: against the doubles on loopback, and against Keycloak and OpenBao.
+#![expect(clippy::unwrap_used, reason = "a test ends where something unexpected happens")]
+#![expect(clippy::panic, reason = "a test ends where something unexpected happens")]
+
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::process::{ExitCode, Stdio};
+use std::time::Duration;
+
+use latchkey_tests::{Backend, Browser, Page, Place, READER, User, behaviours, run};
+use latchkey_transport::Method;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, Command};
+use tokio::sync::{Mutex, MutexGuard};
+use url::Url;
+
+fn main() -> ExitCode {
+    run(&behaviours(), &[Place::Loopback, Place::Real], Vec::new())
+}
+
+behaviours! {
+    provision_changes_nothing_the_second_time,
+    provision_repairs_what_was_changed,
+    #[not_on(Place::Real, "another test may have provisioned the real server already")]
+    a_dry_run_changes_nothing,
+    a_sign_in_by_vault_through_loopback_reads_the_secret,
+    a_sign_in_by_vault_with_a_pasted_code_reads_the_secret,
+    a_sign_in_at_the_provider_through_loopback_reads_the_secret,
+    a_sign_in_at_the_provider_with_a_pasted_address_reads_the_secret,
+    the_token_is_revoked_at_the_end,
+    a_kept_token_works_and_is_for_its_owner_only,
+    a_binary_field_is_written_whole_and_for_its_owner_only,
+    a_file_that_exists_is_left_alone_without_force,
+    a_symbolic_link_is_never_followed,
+    a_field_that_is_not_there_names_those_that_are,
+    a_secret_that_is_not_there_is_told,
+    a_wrong_role_is_told,
+    a_wrong_issuer_is_told,
+    a_server_that_is_down_is_exit_code_3,
+    a_wrong_argument_is_exit_code_2,
+    nobody_signing_in_is_exit_code_4,
+    ctrl_c_ends_the_wait,
+    a_port_that_is_taken_is_told,
+    #[not_on(Place::Real, "the real provider asks for no consent in this realm")]
+    a_refused_consent_is_told,
+}
+
+const SECRET: &str = "notebook-secret-kv-v2/test";
+const CONTENT: &str = "Hello from Latchkey";
+
+/// The real servers have one set-up for all tests, so that one test at a time may use it.
+static TURN: Mutex<()> = Mutex::const_new(());
+
+/// A provisioned backend.
+struct Ground {
+    backend: Backend,
+    _turn: MutexGuard<'static, ()>,
+}
+
+async fn ground(backend: Backend) -> Ground {
+    let turn = TURN.lock().await;
+    let done = provision(&backend, &[]).await;
+    assert!(done.is_success(), "{done:?}");
+    Ground { backend, _turn: turn }
+}
+
+/// How a program ended.
+#[derive(Debug)]
+struct Done {
+    code: Option<i32>,
+    stdout: Vec<u8>,
+    stderr: String,
+}
+
+impl Done {
+    fn is_success(&self) -> bool {
+        self.code == Some(0)
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+
+    fn assert_failed(&self, code: i32, told: &[&str]) {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        for words in told {
+            assert!(self.stderr.contains(words), "{words:?} is missing in: {}", self.stderr);
+        }
+    }
+}
+
+fn program(backend: &Backend, path: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(path);
+    command.args(arguments).env_clear().kill_on_drop(true);
+    command.env("PATH", "/usr/bin:/bin").env("HOME", "/nonexistent");
+    command.env("VAULT_ADDR", backend.vault_address.as_str()).env("LATCHKEY_ISSUER", &backend.issuer);
+    command.env("LATCHKEY_CLIENT_ID", &backend.client_id);
+    // Opened for a program of ours, which is told so.
+    command.env("LATCHKEY_CLIENT_SECRET", backend.client_secret.expose_secret());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+async fn provision(backend: &Backend, arguments: &[&str]) -> Done {
+    let mut command = program(backend, env!("CARGO_BIN_EXE_provision"), arguments);
+    let output = command.env("VAULT_TOKEN", backend.root.expose_secret()).output().await.unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    Done { code: output.status.code(), stdout: output.stdout, stderr }
+}
+
+/// A running `login`, as far as its address.
+struct Running {
+    child: Child,
+    lines: Lines<BufReader<ChildStderr>>,
+    seen: String,
+}
+
+fn login(backend: &Backend, arguments: &[&str]) -> Running {
+    let mut all = vec!["--no-browser", "--port", "0"];
+    all.extend(arguments);
+    if !arguments.contains(&"--secret") {
+        all.extend(["--secret", SECRET]);
+    }
+    let mut child = program(backend, env!("CARGO_BIN_EXE_login"), &all).spawn().unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    Running { child, lines, seen: String::new() }
+}
+
+impl Running {
+    /// Waits for the address to sign in at.
+    async fn address(&mut self) -> Url {
+        while let Some(line) = self.lines.next_line().await.unwrap() {
+            let url = Url::parse(line.trim());
+            self.seen.push_str(&(line + "\n"));
+            if let Ok(url) = url {
+                return url;
+            }
+        }
+        panic!("no address: {}", self.seen);
+    }
+
+    async fn paste(&mut self, text: &str) {
+        let mut stdin = self.child.stdin.take().unwrap();
+        stdin.write_all(format!("{text}\n").as_bytes()).await.unwrap();
+        stdin.shutdown().await.unwrap();
+    }
+
+    async fn end(mut self) -> Done {
+        drop(self.child.stdin.take());
+        let mut stdout = Vec::new();
+        self.child.stdout.take().unwrap().read_to_end(&mut stdout).await.unwrap();
+        while let Some(line) = self.lines.next_line().await.unwrap() {
+            self.seen.push_str(&(line + "\n"));
+        }
+        Done { code: self.child.wait().await.unwrap().code(), stdout, stderr: self.seen }
+    }
+}
+
+async fn sign_in(backend: &Backend, address: &Url, user: User) -> Page {
+    let browser = Browser::new(backend.transport.clone());
+    browser.sign_in(address, user.name, user.password, None).await.unwrap()
+}
+
+/// Runs `login` and signs in through its listener.
+async fn signed_in(backend: &Backend, arguments: &[&str]) -> Done {
+    let mut login = login(backend, arguments);
+    let address = login.address().await;
+    let page = sign_in(backend, &address, READER).await;
+    assert_eq!(page.status, 200, "{}", page.html);
+    login.end().await
+}
+
+async fn provision_changes_nothing_the_second_time(backend: Backend) {
+    let ground = ground(backend).await;
+    let again = provision(&ground.backend, &[]).await;
+    assert!(again.is_success(), "{again:?}");
+    let text = again.text();
+    assert!(text.lines().last().unwrap().ends_with("unchanged, nothing to do"), "{text}");
+    assert!(text.lines().all(|line| line.contains("unchanged")), "{text}");
+}
+
+async fn provision_repairs_what_was_changed(backend: Backend) {
+    let ground = ground(backend).await;
+    let nothing = json!({"policy": "path \"nothing/*\" { capabilities = [\"read\"] }"});
+    ground.backend.admin(Method::Put, "sys/policies/acl/reader", nothing).await.unwrap();
+    let repaired = provision(&ground.backend, &[]).await.text();
+    let changed: Vec<_> = repaired.lines().filter(|line| line.starts_with("changed ")).collect();
+    assert_eq!(changed.len(), 1, "{repaired}");
+    assert!(changed[0].contains("policy reader"), "{repaired}");
+}
+
+async fn a_dry_run_changes_nothing(backend: Backend) {
+    let before = backend.admin(Method::Get, "sys/auth", Value::Null).await.unwrap()["data"].clone();
+    let dry = provision(&backend, &["--dry-run"]).await;
+    assert!(dry.is_success(), "{dry:?}");
+    let after = backend.admin(Method::Get, "sys/auth", Value::Null).await.unwrap()["data"].clone();
+    assert_eq!(before, after);
+    assert!(provision(&backend, &[]).await.text().contains("created"));
+}
+
+async fn a_sign_in_by_vault_through_loopback_reads_the_secret(backend: Backend) {
+    let ground = ground(backend).await;
+    let done = signed_in(&ground.backend, &["--via", "vault", "--flow", "loopback", "--field", "data"]).await;
+    assert_eq!((done.code, done.text().trim_end()), (Some(0), CONTENT), "{done:?}");
+}
+
+async fn a_sign_in_at_the_provider_through_loopback_reads_the_secret(backend: Backend) {
+    let ground = ground(backend).await;
+    let done =
+        signed_in(&ground.backend, &["--via", "provider", "--flow", "loopback", "--field", "data"]).await;
+    assert_eq!((done.code, done.text().trim_end()), (Some(0), CONTENT), "{done:?}");
+}
+
+async fn a_sign_in_by_vault_with_a_pasted_code_reads_the_secret(backend: Backend) {
+    let ground = ground(backend).await;
+    let mut login = login(&ground.backend, &["--via", "vault", "--flow", "oob", "--field", "data"]);
+    let address = login.address().await;
+    let page = sign_in(&ground.backend, &address, READER).await;
+    login.paste(&page.input("code").unwrap()).await;
+    let done = login.end().await;
+    assert_eq!((done.code, done.text().trim_end()), (Some(0), CONTENT), "{done:?}");
+}
+
+async fn a_sign_in_at_the_provider_with_a_pasted_address_reads_the_secret(backend: Backend) {
+    let ground = ground(backend).await;
+    let mut login = login(&ground.backend, &["--via", "provider", "--flow", "oob", "--field", "data"]);
+    let address = login.address().await;
+    let page = sign_in(&ground.backend, &address, READER).await;
+    login.paste(page.address.as_str()).await;
+    let done = login.end().await;
+    assert_eq!((done.code, done.text().trim_end()), (Some(0), CONTENT), "{done:?}");
+    assert!(!done.stderr.contains(page.parameter("code").unwrap().as_str()), "the code is not repeated");
+}
+
+/// The tokens that exist, by their accessors.
+async fn accessors(backend: &Backend) -> Vec<Value> {
+    let list = backend.admin(Method::List, "auth/token/accessors", Value::Null).await.unwrap();
+    list["data"]["keys"].as_array().unwrap().clone()
+}
+
+async fn the_token_is_revoked_at_the_end(backend: Backend) {
+    let ground = ground(backend).await;
+    let before = accessors(&ground.backend).await;
+    for field in ["data", "nothing-like-it"] {
+        signed_in(&ground.backend, &["--field", field]).await;
+    }
+    let after = accessors(&ground.backend).await;
+    let added: Vec<_> = after.iter().filter(|accessor| !before.contains(accessor)).collect();
+    assert!(added.is_empty(), "{} tokens are left", added.len());
+}
+
+async fn a_kept_token_works_and_is_for_its_owner_only(backend: Backend) {
+    let ground = ground(backend).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    let done = signed_in(&ground.backend, &["--keep-token", file.to_str().unwrap()]).await;
+    assert!(done.is_success(), "{done:?}");
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let token = std::fs::read_to_string(&file).unwrap();
+    assert!(!done.stderr.contains(&token) && !done.text().contains(&token));
+    let found =
+        ground.backend.admin(Method::Post, "auth/token/lookup", json!({"token": token})).await.unwrap();
+    assert_eq!(found["data"]["meta"]["username"], "reader");
+    ground.backend.admin(Method::Post, "auth/token/revoke", json!({"token": token})).await.unwrap();
+}
+
+async fn a_binary_field_is_written_whole_and_for_its_owner_only(backend: Backend) {
+    let ground = ground(backend).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("key.bin");
+    let arguments = ["--field", "binary", "--decode", "base64", "--out", file.to_str().unwrap()];
+    let done = signed_in(&ground.backend, &arguments).await;
+    assert!(done.is_success() && done.stdout.is_empty(), "{done:?}");
+    assert_eq!(std::fs::read(&file).unwrap(), (0..=255).collect::<Vec<u8>>());
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+async fn a_file_that_exists_is_left_alone_without_force(backend: Backend) {
+    let ground = ground(backend).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("secret");
+    std::fs::write(&file, "mine").unwrap();
+    let arguments = ["--field", "data", "--out", file.to_str().unwrap()];
+    // Told before the person signs in.
+    login(&ground.backend, &arguments).end().await.assert_failed(2, &["exists", "--force"]);
+    assert_eq!(std::fs::read(&file).unwrap(), b"mine");
+    let done = signed_in(&ground.backend, &[&arguments[..], &["--force"]].concat()).await;
+    assert!(done.is_success(), "{done:?}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), CONTENT);
+}
+
+async fn a_symbolic_link_is_never_followed(backend: Backend) {
+    let ground = ground(backend).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (target, link) = (folder.path().join("target"), folder.path().join("link"));
+    std::fs::write(&target, "mine").unwrap();
+    symlink(&target, &link).unwrap();
+    let arguments = ["--field", "data", "--out", link.to_str().unwrap(), "--force"];
+    let running = login(&ground.backend, &arguments);
+    running.end().await.assert_failed(2, &["symbolic link"]);
+    assert_eq!(std::fs::read(&target).unwrap(), b"mine");
+}
+
+async fn a_field_that_is_not_there_names_those_that_are(backend: Backend) {
+    let ground = ground(backend).await;
+    let done = signed_in(&ground.backend, &["--field", "dta"]).await;
+    done.assert_failed(1, &["dta", "data", "binary"]);
+    assert!(done.stdout.is_empty() && !done.stderr.contains(CONTENT));
+}
+
+async fn a_secret_that_is_not_there_is_told(backend: Backend) {
+    let ground = ground(backend).await;
+    let done = signed_in(&ground.backend, &["--secret", "notebook-secret-kv-v2/none"]).await;
+    done.assert_failed(1, &["notebook-secret-kv-v2/none", "hint:"]);
+    let done = signed_in(&ground.backend, &["--secret", "secret/test"]).await;
+    done.assert_failed(1, &["permission denied", "secret/test", "hint:"]);
+}
+
+async fn a_wrong_role_is_told(backend: Backend) {
+    let ground = ground(backend).await;
+    let done = login(&ground.backend, &["--role", "nobody"]).end().await;
+    done.assert_failed(1, &["nobody", "hint:"]);
+}
+
+async fn a_wrong_issuer_is_told(backend: Backend) {
+    let ground = ground(backend).await;
+    let issuer = format!("{}/", ground.backend.issuer);
+    let done = login(&ground.backend, &["--via", "provider", "--issuer", &issuer]).end().await;
+    assert!([Some(1), Some(2)].contains(&done.code), "{done:?}");
+    assert!(done.stderr.contains("hint:"), "{done:?}");
+}
+
+async fn a_server_that_is_down_is_exit_code_3(backend: Backend) {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let nowhere = format!("http://127.0.0.1:{port}");
+    login(&backend, &["--vault", &nowhere]).end().await.assert_failed(3, &["127.0.0.1", "hint:"]);
+    let issuer = format!("{nowhere}/realms/HashiCorp");
+    let done = login(&backend, &["--via", "provider", "--issuer", &issuer]).end().await;
+    done.assert_failed(3, &["127.0.0.1", "hint:"]);
+}
+
+async fn a_wrong_argument_is_exit_code_2(backend: Backend) {
+    for arguments in
+        [&["--no-such-thing"][..], &["--secret", "nothing-below-the-mount"], &["--flow", "pigeon"]]
+    {
+        login(&backend, arguments).end().await.assert_failed(2, &[]);
+    }
+}
+
+async fn nobody_signing_in_is_exit_code_4(backend: Backend) {
+    let ground = ground(backend).await;
+    for arguments in [["--via", "vault"], ["--via", "provider"]] {
+        let mut login = login(&ground.backend, &[&arguments[..], &["--timeout", "1"]].concat());
+        login.address().await;
+        login.end().await.assert_failed(4, &["hint:"]);
+    }
+}
+
+async fn ctrl_c_ends_the_wait(backend: Backend) {
+    let ground = ground(backend).await;
+    let mut login = login(&ground.backend, &[]);
+    login.address().await;
+    let pid = login.child.id().unwrap().to_string();
+    let killed = Command::new("kill").args(["-INT", &pid]).status().await.unwrap();
+    assert!(killed.success());
+    let done = tokio::time::timeout(Duration::from_secs(20), login.end()).await.unwrap();
+    done.assert_failed(1, &[]);
+}
+
+async fn a_port_that_is_taken_is_told(backend: Backend) {
+    let ground = ground(backend).await;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let path = env!("CARGO_BIN_EXE_login");
+    let arguments = ["--no-browser", "--port", &port, "--secret", SECRET];
+    let output = program(&ground.backend, path, &arguments).output().await.unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    Done { code: output.status.code(), stdout: output.stdout, stderr }.assert_failed(2, &[&port, "hint:"]);
+}
+
+async fn a_refused_consent_is_told(backend: Backend) {
+    let ground = ground(backend).await;
+    ground.backend.world().provider().set_consent(latchkey_tests::Consent::Refused);
+    for via in ["vault", "provider"] {
+        let mut login = login(&ground.backend, &["--via", via]);
+        let address = login.address().await;
+        sign_in(&ground.backend, &address, READER).await;
+        login.end().await.assert_failed(1, &["refused", "hint:"]);
+    }
+}

@@ -1,0 +1,20 @@
+//! What the one suite stands on: a small [`Backend`] for each place where it runs, and a [`Browser`] that signs in.
+
+mod backend;
+mod behaviour;
+mod browser;
+mod memory;
+mod runner;
+
+pub use backend::{Backend, MANAGEMENT, Place, READER, Site, User};
+pub use behaviour::{Behaviour, Run};
+pub use browser::{Browser, Page};
+pub use memory::MemoryTransport;
+pub use runner::run;
+
+pub use latchkey_testbed::Consent;
+
+/// The README's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

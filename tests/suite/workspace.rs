@@ -1,0 +1,159 @@
+//! The rules of ARCHITECTURE.md that a program can check.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use libtest_mimic::{Failed, Trial};
+use serde_json::Value;
+
+/// The tests of this module; they need no backend.
+pub fn trials() -> Vec<Trial> {
+    let tests: [(&str, fn()); 6] = [
+        ("the_arrows_are_those_of_the_architecture", the_arrows_are_those_of_the_architecture),
+        ("no_library_pulls_an_engine_in_by_default", no_library_pulls_an_engine_in_by_default),
+        ("every_package_inherits_the_lints", every_package_inherits_the_lints),
+        (
+            "every_library_says_what_a_registry_wants_to_know",
+            every_library_says_what_a_registry_wants_to_know,
+        ),
+        ("no_file_is_longer_than_600_lines", no_file_is_longer_than_600_lines),
+        ("the_oldest_rust_is_told_the_same_everywhere", the_oldest_rust_is_told_the_same_everywhere),
+    ];
+    let trial = |(name, test): (&str, fn())| {
+        Trial::test(format!("workspace::{name}"), move || -> Result<(), Failed> {
+            test();
+            Ok(())
+        })
+    };
+    tests.into_iter().map(trial).collect()
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    fs::read_to_string(root().join(path)).unwrap()
+}
+
+fn cargo(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO")).args(arguments).current_dir(root()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The packages of the workspace, by name without `latchkey-`.
+fn packages() -> BTreeMap<String, Value> {
+    let metadata: Value =
+        serde_json::from_str(&cargo(&["metadata", "--no-deps", "--format-version", "1", "--offline"]))
+            .unwrap();
+    let packages = metadata["packages"].as_array().unwrap().iter();
+    packages
+        .map(|package| (short(package["name"].as_str().unwrap()).unwrap().to_owned(), package.clone()))
+        .collect()
+}
+
+fn short(name: &str) -> Option<&str> {
+    name.strip_prefix("latchkey-")
+}
+
+/// The table of ARCHITECTURE.md: crate, and what it may depend on.
+fn law() -> BTreeMap<String, BTreeSet<String>> {
+    let text = read("ARCHITECTURE.md");
+    let rows = text.lines().filter(|line| line.starts_with("| `"));
+    rows.map(|row| {
+        let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let allowed = cells.last().unwrap().split([',', ' ', ';']).filter(|word| !word.is_empty());
+        (cells[0].trim_matches('`').to_owned(), allowed.map(str::to_owned).collect())
+    })
+    .collect()
+}
+
+fn libraries() -> BTreeMap<String, Value> {
+    packages().into_iter().filter(|(_, package)| package["publish"].is_null()).collect()
+}
+
+fn the_arrows_are_those_of_the_architecture() {
+    let law = law();
+    let libraries = libraries();
+    let names: BTreeSet<_> = libraries.keys().collect();
+    assert_eq!(names, law.keys().collect(), "ARCHITECTURE.md has a row for each library, and no other");
+    for (name, package) in &libraries {
+        for dependency in package["dependencies"].as_array().unwrap() {
+            // What a crate's own tests use is no arrow.
+            if dependency["kind"] == "dev" {
+                continue;
+            }
+            if let Some(other) = short(dependency["name"].as_str().unwrap()) {
+                assert!(law[name].contains(other), "{name} may not depend on {other}");
+            }
+        }
+    }
+}
+
+fn no_library_pulls_an_engine_in_by_default() {
+    for name in libraries().keys().filter(|name| *name != "testbed") {
+        let package = format!("latchkey-{name}");
+        let tree = cargo(&["tree", "--offline", "-p", &package, "-e", "normal", "--prefix", "none"]);
+        for engine in ["reqwest", "hyper", "rustls", "tokio", "ring"] {
+            let pulled = tree.lines().any(|line| line.split(' ').next() == Some(engine));
+            assert!(!pulled, "{package} pulls {engine} in by default");
+        }
+    }
+}
+
+fn every_package_inherits_the_lints() {
+    for (name, package) in packages() {
+        let manifest = fs::read_to_string(package["manifest_path"].as_str().unwrap()).unwrap();
+        if name == "tests" {
+            assert!(manifest.contains("unsafe_code = \"forbid\""), "{name}");
+        } else {
+            assert!(manifest.contains("[lints]\nworkspace = true"), "{name}");
+        }
+    }
+    let workspace = read("Cargo.toml");
+    for lint in
+        ["unsafe_code = \"forbid\"", "missing_docs = \"deny\"", "unwrap_used = \"deny\"", "panic = \"deny\""]
+    {
+        assert!(workspace.contains(lint), "{lint}");
+    }
+}
+
+fn every_library_says_what_a_registry_wants_to_know() {
+    for (name, package) in libraries() {
+        for field in ["description", "license", "readme", "documentation"] {
+            assert!(package[field].is_string(), "{name} has no {field}");
+        }
+        for field in ["keywords", "categories"] {
+            assert!(!package[field].as_array().unwrap().is_empty(), "{name} has no {field}");
+        }
+    }
+}
+
+fn no_file_is_longer_than_600_lines() {
+    let mut folders =
+        vec![root().join("crates"), root().join("examples"), root().join("xtask"), root().join("tests")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                let lines = text.lines().take_while(|line| *line != "#[cfg(test)]").count();
+                assert!(lines <= 600, "{} has {lines} lines before its tests", path.display());
+            }
+        }
+    }
+}
+
+fn the_oldest_rust_is_told_the_same_everywhere() {
+    let workspace = read("Cargo.toml");
+    let line = workspace.lines().find(|line| line.starts_with("rust-version")).unwrap();
+    let version = line.split('"').nth(1).unwrap();
+    for file in ["README.md", "CONTRIBUTING.md"] {
+        assert!(read(file).contains(&format!("Rust {version}")), "{file} does not say Rust {version}");
+    }
+}
