@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use latchkey_oidc_flow::{CallbackProblem, Error, Loopback, LoopbackAddress, Verdict};
+use latchkey_oidc_flow::{CallbackProblem, Error, Loopback, LoopbackAddress};
 use latchkey_tests::{Backend, Browser, Page, Place, READER, behaviours};
 use latchkey_transport::{Method, Request, SystemRandom, Transport};
 use latchkey_vault_client::auth::ClientNonce;
@@ -78,14 +78,9 @@ async fn the_vault_signs_in_through_the_same_door(backend: Backend) {
     let vault = vault(&backend);
     let oidc = vault.oidc(&site.oidc);
     let auth_url = oidc.auth_url("default", door.redirect_uri(), &nonce).await.unwrap();
-    let ours = auth_url.clone();
-    let judge = move |params: &latchkey_oidc_flow::CallbackParams| match params.state() {
-        Some(state) if ours.check_state(state).is_ok() => Verdict::Accept,
-        _ => Verdict::Ignore,
-    };
-    let (params, _) = tokio::join!(door.wait_for(LIMIT, judge), sign_in(&backend, auth_url.url().clone()));
-    let params = params.unwrap();
-    oidc.callback(params.state().unwrap(), params.code().unwrap(), &nonce).await.unwrap();
+    let answer = door.wait_for_code(auth_url.state(), LIMIT);
+    let (code, _) = tokio::join!(answer, sign_in(&backend, auth_url.url().clone()));
+    oidc.callback(auth_url.state(), &code.unwrap(), &nonce).await.unwrap();
 }
 
 async fn a_callback_with_the_wrong_issuer_is_refused_on_the_page(backend: Backend) {

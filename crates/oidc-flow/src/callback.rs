@@ -7,7 +7,7 @@ use latchkey_transport::Secret;
 use url::Url;
 use url::form_urlencoded;
 
-use crate::{CallbackProblem, Endpoint, Refusal};
+use crate::{CallbackProblem, Endpoint, Error, Refusal};
 
 /// The parameters of a callback ([RFC 6749, 4.1.2](https://www.rfc-editor.org/rfc/rfc6749#section-4.1.2)), read and not
 /// checked: anybody can send them.
@@ -81,6 +81,24 @@ impl CallbackParams {
     /// Returns the refusal, if this is one.
     pub fn refusal(&self) -> Option<&Refusal> {
         self.refusal.as_ref()
+    }
+
+    /// Returns the code, if this answers the login with that state: for a login that somebody else has begun, such as
+    /// Vault, and will end. The state is compared in constant time; a refusal is an error.
+    pub fn code_for(&self, state: &Secret) -> Result<&Secret, Error> {
+        let found = self.state.as_ref().ok_or(CallbackProblem::StateMissing)?;
+        // Opened to be compared, in constant time.
+        if !found.is_same_as(state.expose_secret()) {
+            return Err(CallbackProblem::StateMismatch.into());
+        }
+        self.code_or_refusal()
+    }
+
+    pub(crate) fn code_or_refusal(&self) -> Result<&Secret, Error> {
+        match &self.refusal {
+            Some(refusal) => Err(refusal.clone().into()),
+            None => Ok(self.code.as_ref().ok_or(CallbackProblem::CodeMissing)?),
+        }
     }
 
     /// Takes a code that came without anything else.

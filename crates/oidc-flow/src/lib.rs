@@ -66,4 +66,4 @@ pub use token::{Authentication, RedeemCode, Tokens, UnverifiedTokens};
 #[cfg(all(feature = "jsonwebtoken", not(target_arch = "wasm32")))]
 pub use id_token::JsonWebToken;
 #[cfg(all(feature = "loopback", not(target_arch = "wasm32")))]
-pub use loopback::{Loopback, LoopbackAddress, LoopbackHost, Verdict};
+pub use loopback::{Loopback, LoopbackAddress, LoopbackHost};

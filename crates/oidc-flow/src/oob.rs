@@ -66,6 +66,15 @@ impl Pasted {
         Ok(Self(CallbackParams::bare_code(Secret::new(text))))
     }
 
+    /// Returns the code, unless what was pasted carries another state than that: for a login that somebody else has
+    /// begun, such as Vault, and will end. A refusal is an error.
+    pub fn code_for(&self, state: &Secret) -> Result<&Secret, Error> {
+        match self.0.state() {
+            Some(_) => self.0.code_for(state),
+            None => self.0.code_or_refusal(),
+        }
+    }
+
     /// Returns what was pasted, as a callback.
     pub fn params(&self) -> &CallbackParams {
         &self.0

@@ -120,10 +120,7 @@ impl Pending {
             return Err(Error::LoginExpired { lifetime: self.lifetime });
         }
         self.check_issuer(callback, state_check)?;
-        if let Some(refusal) = callback.refusal() {
-            return Err(refusal.clone().into());
-        }
-        let code = callback.code().ok_or(CallbackProblem::CodeMissing)?.clone();
+        let code = callback.code_or_refusal()?.clone();
         Ok(ValidatedCallback {
             code,
             state_check,

@@ -15,10 +15,8 @@ use latchkey_examples::{
     finish,
 };
 use latchkey_oidc_flow::oob::{self, Pasted};
-use latchkey_oidc_flow::{
-    CallbackParams, CallbackProblem, Client, Error as OidcError, Loopback, LoopbackAddress, Provider, Verdict,
-};
-use latchkey_transport::{Secret, SystemRandom};
+use latchkey_oidc_flow::{CallbackProblem, Client, Error as OidcError, Loopback, LoopbackAddress, Provider};
+use latchkey_transport::SystemRandom;
 use latchkey_vault_client::auth::ClientNonce;
 use latchkey_vault_client::{Error, Login, Read, Vault};
 
@@ -167,15 +165,9 @@ async fn through_vault(
             let door = Loopback::bind(LoopbackAddress::port(arguments.port)).await?;
             let sign_in = interrupt.or(oidc.auth_url(&arguments.role, door.redirect_uri(), &nonce)).await?;
             browser::show(sign_in.url(), !arguments.no_browser);
-            let answer = door.wait_for(limit, |callback| match (callback.state(), callback.refusal()) {
-                (Some(state), None) if sign_in.check_state(state).is_ok() => Verdict::Accept,
-                (Some(state), Some(refusal)) if sign_in.check_state(state).is_ok() => {
-                    Verdict::Refuse { reason: refusal.to_string() }
-                }
-                _ => Verdict::Ignore,
-            });
-            let callback = wait_for_person(IN_BROWSER, limit, interrupt, answer).await?;
-            (sign_in.state().clone(), code(&callback)?)
+            let answer = door.wait_for_code(sign_in.state(), limit);
+            let code = wait_for_person(IN_BROWSER, limit, interrupt, answer).await?;
+            (sign_in.state().clone(), code)
         }
         Flow::Oob => {
             let sign_in = interrupt.or(oidc.auth_url(&arguments.role, oob::REDIRECT_URI, &nonce)).await?;
@@ -185,7 +177,8 @@ async fn through_vault(
                 pasted.params().state().map_or(Ok(()), |state| sign_in.check_state(state))?;
                 Ok(pasted)
             });
-            (sign_in.state().clone(), code(pasted.await?.params())?)
+            let code = pasted.await?.code_for(sign_in.state())?.clone();
+            (sign_in.state().clone(), code)
         }
     };
     // Not to be interrupted: it may make a token, which must then be revoked.
@@ -239,14 +232,6 @@ async fn at_the_provider(
 }
 
 const IN_BROWSER: &str = "Waiting for your sign-in in the browser";
-
-/// Returns the code of an answer whose state was compared.
-fn code(callback: &CallbackParams) -> Result<Secret, OidcError> {
-    match callback.refusal() {
-        Some(refusal) => Err(refusal.clone().into()),
-        None => Ok(callback.code().ok_or(CallbackProblem::CodeMissing)?.clone()),
-    }
-}
 
 /// Reads the secret and hands it over.
 async fn deliver(
@@ -312,9 +297,8 @@ async fn revoke(vault: &Vault, login: &Login) {
 #[cfg(test)]
 mod tests {
     use clap::{CommandFactory, Parser};
-    use latchkey_oidc_flow::CallbackParams;
 
-    use super::{Arguments, code};
+    use super::Arguments;
 
     #[test]
     fn the_arguments_are_consistent() {
@@ -344,13 +328,5 @@ mod tests {
                 Arguments::try_parse_from(["login", "--secret", "secret/test", "--timeout", seconds]);
             assert_eq!(parsed.is_ok(), fits, "{seconds}");
         }
-    }
-
-    #[test]
-    fn a_refusal_is_told_before_a_missing_code() {
-        let answer = |query| code(&CallbackParams::parse(query).unwrap());
-        assert_eq!(answer("state=s&error=access_denied").unwrap_err().code(), "oidc_access_denied");
-        assert_eq!(answer("state=s&code=").unwrap_err().code(), "oidc_callback_code_missing");
-        assert!(answer("state=s&code=c").unwrap().is_same_as("c"));
     }
 }

@@ -11,12 +11,13 @@ use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
+use latchkey_transport::Secret;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use crate::{CallbackParams, Error, Pending, ValidatedCallback};
+use crate::{CallbackParams, CallbackProblem, Error, Pending, ValidatedCallback};
 use page::Page;
 use request::{Incoming, Rules};
 
@@ -50,21 +51,6 @@ pub struct Loopback {
     listeners: Vec<TcpListener>,
     rules: Arc<Rules>,
     redirect_uri: String,
-}
-
-/// What to do with a callback.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Verdict {
-    /// It is not the awaited answer: turn it away and go on waiting.
-    Ignore,
-    /// It is: show that the person is signed in.
-    Accept,
-    /// It is, and it says no, or fails a check: show that with the reason.
-    Refuse {
-        /// The reason, shown as text.
-        reason: String,
-    },
 }
 
 impl Loopback {
@@ -108,19 +94,21 @@ impl Loopback {
         .await?
     }
 
-    /// Waits for a callback that `judge` does not ignore: for a login that somebody else has begun, such as Vault,
-    /// whose state is in the address that it returned. Compare that state, or strangers can end the wait.
-    pub async fn wait_for(
-        self,
-        limit: Duration,
-        mut judge: impl FnMut(&CallbackParams) -> Verdict,
-    ) -> Result<CallbackParams, Error> {
-        self.serve(limit, |callback| match judge(callback) {
-            Verdict::Ignore => None,
-            Verdict::Accept => Some((Page::signed_in(), callback.clone())),
-            Verdict::Refuse { reason } => Some((Page::refused(&reason), callback.clone())),
+    /// Waits for the code of a login that somebody else has begun, such as Vault, and will end: its state stands in
+    /// the address that they gave. A callback with another state is turned away.
+    pub async fn wait_for_code(self, state: &Secret, limit: Duration) -> Result<Secret, Error> {
+        self.serve(limit, |callback| {
+            let outcome = callback.code_for(state).cloned();
+            let page = match &outcome {
+                Err(Error::Callback(CallbackProblem::StateMissing | CallbackProblem::StateMismatch)) => {
+                    return None;
+                }
+                Err(error) => Page::refused(&error.to_string()),
+                Ok(_) => Page::signed_in(),
+            };
+            Some((page, outcome))
         })
-        .await
+        .await?
     }
 
     /// Serves until a callback is taken and the page after it was delivered, or until the time is over.

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use latchkey_oidc_flow::oob::Pasted;
 use latchkey_oidc_flow::{
     CallbackParams, CallbackProblem as Problem, Error, Pending, RefusalReason, StateCheck, ValidatedCallback,
 };
+use latchkey_transport::Secret;
 use serde_json::Value;
 
 use crate::support::{
@@ -181,4 +183,30 @@ fn a_stored_login_of_another_version_is_refused() {
     let newer = stored.replacen(r#""version":1"#, r#""version":2"#, 1);
     let error = serde_json::from_str::<Pending>(&newer).unwrap_err();
     assert_eq!(error.to_string(), "a stored login of version 2 cannot be read");
+}
+
+#[test]
+fn the_code_of_somebody_elses_login_is_given_only_for_its_state() {
+    let vaults = Secret::new("vaults-state");
+    let code = |query| CallbackParams::parse(query).unwrap().code_for(&vaults).cloned();
+    assert!(code("state=vaults-state&code=c").unwrap().is_same_as("c"));
+    for (query, problem) in [
+        ("code=c", "oidc_callback_state_missing"),
+        ("state=other&code=c", "oidc_callback_state_mismatch"),
+        ("state=other&error=access_denied", "oidc_callback_state_mismatch"),
+        ("state=vaults-state&error=access_denied", "oidc_access_denied"),
+        ("state=vaults-state", "oidc_callback_code_missing"),
+    ] {
+        assert_eq!(code(query).unwrap_err().code(), problem, "{query}");
+    }
+}
+
+#[test]
+fn a_pasted_code_of_somebody_elses_login_needs_no_state_but_may_have_no_other() {
+    let vaults = Secret::new("vaults-state");
+    let code = |text| Pasted::parse(text).unwrap().code_for(&vaults).cloned();
+    assert!(code("bare-code").unwrap().is_same_as("bare-code"));
+    assert!(code("?state=vaults-state&code=c").unwrap().is_same_as("c"));
+    assert_eq!(code("?state=other&code=c").unwrap_err().code(), "oidc_callback_state_mismatch");
+    assert_eq!(code("?error=access_denied").unwrap_err().code(), "oidc_access_denied");
 }

@@ -4,9 +4,10 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use latchkey_oidc_flow::{
-    CallbackParams, CallbackProblem, Error, Loopback, LoopbackAddress, LoopbackHost, Misuse, Pending,
-    RefusalReason, ValidatedCallback, Verdict,
+    CallbackProblem, Error, Loopback, LoopbackAddress, LoopbackHost, Misuse, Pending, RefusalReason,
+    ValidatedCallback,
 };
+use latchkey_transport::Secret;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -344,35 +345,34 @@ async fn the_wait_ends_with_its_limit_or_with_the_login() {
 }
 
 #[tokio::test]
-async fn a_login_that_somebody_else_began_is_judged_by_the_caller() {
+async fn the_code_of_a_login_that_somebody_else_began_is_waited_for() {
     let (door, _, port) = open().await;
-    let judge = |callback: &CallbackParams| match callback.state() {
-        Some(state) if state.is_same_as("vaults-state") => Verdict::Accept,
-        _ => Verdict::Ignore,
-    };
     let browser = async {
+        assert_eq!(status(&get(port, "/oidc/callback?code=y").await), "400");
         assert_eq!(status(&get(port, "/oidc/callback?state=x&code=y").await), "400");
+        assert_eq!(status(&get(port, "/oidc/callback?state=x&error=access_denied").await), "400");
         assert_eq!(status(&get(port, "/oidc/callback?state=vaults-state&code=y").await), "303");
         // The answer has come: nobody is asked about a second one.
         assert_eq!(status(&get(port, "/oidc/callback?state=vaults-state&code=z").await), "400");
         get(port, "/oidc/callback/done").await
     };
-    let (callback, page) = tokio::join!(door.wait_for(LIMIT, judge), browser);
-    assert!(callback.unwrap().code().unwrap().is_same_as("y"));
+    let state = Secret::new("vaults-state");
+    let (code, page) = tokio::join!(door.wait_for_code(&state, LIMIT), browser);
+    assert!(code.unwrap().is_same_as("y"));
     assert!(page.contains("Signed in"));
 }
 
 #[tokio::test]
-async fn a_caller_may_refuse_with_a_reason() {
+async fn a_refusal_of_a_login_that_somebody_else_began_is_an_error_and_shown() {
     let (door, _, port) = open().await;
-    let judge = |_: &CallbackParams| Verdict::Refuse { reason: "the role is <unknown>".to_owned() };
     let browser = async {
-        get(port, "/oidc/callback?code=y").await;
+        get(port, "/oidc/callback?state=vaults-state&error=%3Cunknown%3E").await;
         get(port, "/oidc/callback/done").await
     };
-    let (callback, page) = tokio::join!(door.wait_for(LIMIT, judge), browser);
-    callback.unwrap();
-    assert!(page.contains("The role is &lt;unknown&gt;."));
+    let state = Secret::new("vaults-state");
+    let (code, page) = tokio::join!(door.wait_for_code(&state, LIMIT), browser);
+    assert!(matches!(code, Err(Error::Refused(_))), "{code:?}");
+    assert!(page.contains("&lt;unknown&gt;") && !page.contains("<unknown>"), "{page}");
 }
 
 // Where it listens.
