@@ -19,7 +19,7 @@ const TOKEN: &str =
 /// Reads by each side in a round of the throughput bench.
 const READS: usize = 4_000;
 const TASKS: usize = 64;
-const ROUNDS: usize = 7;
+const ROUNDS: usize = 25;
 
 /// Counts allocations of one read, and compares the throughput of 64 tasks.
 pub(crate) fn measure() -> anyhow::Result<Vec<Measure>> {
@@ -31,8 +31,15 @@ pub(crate) fn measure() -> anyhow::Result<Vec<Measure>> {
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let (our_reader, bare_reader) = (self::ours(&address)?, self::bare(&address)?);
     let mut rates = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        let (our_rate, bare_rate) = (rate(&runtime, &our_reader)?, rate(&runtime, &bare_reader)?);
+    for round in 0..ROUNDS {
+        // In turn, so that neither side always has the warmer machine.
+        let (our_rate, bare_rate) = if round % 2 == 0 {
+            let ours = rate(&runtime, &our_reader)?;
+            (ours, rate(&runtime, &bare_reader)?)
+        } else {
+            let bare = rate(&runtime, &bare_reader)?;
+            (rate(&runtime, &our_reader)?, bare)
+        };
         rates.0.push(our_rate);
         rates.1.push(bare_rate);
         rates.2.push(our_rate / bare_rate);

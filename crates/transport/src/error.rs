@@ -25,8 +25,8 @@ pub enum Error {
         cause: Option<Cause>,
     },
 
-    /// The operator: the server is there, but it could not prove who it is, or did not accept who we are. The
-    /// request was not sent. Never repeated, since the next attempt would end the same way.
+    /// The operator: the server is there, but it could not prove who it is, or did not accept who we are. It has not
+    /// acted on the request. Never repeated, since the next attempt would end the same way.
     #[error("no secure connection to {host}: {problem}")]
     Tls {
         /// The host, with its port if one was named.
@@ -72,11 +72,6 @@ impl Error {
     /// Returns whether the same call may succeed later without anybody changing anything.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::Lost { .. } | Self::TimedOut { .. })
-    }
-
-    /// Returns whether the server certainly has not seen the request.
-    pub fn was_never_sent(&self) -> bool {
-        matches!(self, Self::Misuse(_) | Self::Unreachable { .. } | Self::Tls { .. })
     }
 
     /// Returns the stable name of this error, for programs and other languages.

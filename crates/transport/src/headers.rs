@@ -31,6 +31,15 @@ impl ReplyHeaders {
         self.text.push('\n');
     }
 
+    /// Adds a header whose name is in lower case and whose value was checked by the engine that read it.
+    #[cfg(all(feature = "reqwest", not(target_arch = "wasm32")))]
+    pub(crate) fn push_checked(&mut self, name: &str, value: &str) {
+        self.text.push_str(name);
+        self.text.push('\0');
+        self.text.push_str(value);
+        self.text.push('\n');
+    }
+
     /// Returns the first value of that name.
     pub fn first(&self, name: &str) -> Option<&str> {
         self.iter().find(|(this, _)| this.eq_ignore_ascii_case(name)).map(|(_, value)| value)

@@ -224,7 +224,7 @@ impl Request {
         self.body.take()
     }
 
-    /// Takes address and body out for an engine that wants to own them.
+    /// Takes the address out for an engine that wants to own it.
     pub fn into_url(self) -> Option<Url> {
         match self.target {
             Target::Address(url) => Some(url),
@@ -268,9 +268,10 @@ impl Request {
 }
 
 /// Returns whether an address stays on this machine.
-fn is_loopback(url: &Url) -> bool {
+pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        // Not `*.localhost`: some resolvers ask the network for it.
+        Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.octets()[0] == Ipv4Addr::LOCALHOST.octets()[0],
         Some(Host::Ipv6(address)) => address == Ipv6Addr::LOCALHOST,
         None => false,
@@ -452,11 +453,18 @@ mod tests {
 
     #[test]
     fn plain_http_is_for_loopback_only() {
-        for host in ["localhost:8200", "hub.localhost", "127.0.0.1", "127.9.9.9:1", "[::1]:8200"] {
+        for host in ["localhost:8200", "127.0.0.1", "127.9.9.9:1", "[::1]:8200"] {
             let request = Request::new(Method::Get, format!("http://{host}/"));
             assert!(request.check(false).is_ok(), "{host}");
         }
-        for host in ["vault.example", "localhost.example.org", "10.0.0.1", "[::ffff:127.0.0.1]", "0.0.0.0"] {
+        for host in [
+            "vault.example",
+            "localhost.example.org",
+            "vault.localhost",
+            "10.0.0.1",
+            "[::ffff:127.0.0.1]",
+            "0.0.0.0",
+        ] {
             let request = Request::new(Method::Get, format!("http://{host}/"));
             assert!(matches!(request.check(false), Err(Misuse::PlainHttp { .. })), "{host}");
             assert!(request.check(true).is_ok(), "{host}");

@@ -4,14 +4,15 @@ use crate::Error;
 
 /// Says whether a request may be sent again when no reply to it arrived.
 ///
-/// The choice belongs to the call and not to its HTTP method: a `POST` that revokes a token may be repeated, one
-/// that redeems an authorization code may not.
+/// The choice belongs to the call and not to its HTTP method: a `POST` that renews a token may be repeated, one that
+/// redeems an authorization code may not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replay {
-    /// Repeating the call is harmless: reading, listing, revoking.
+    /// Repeating the call does no more than the first one did: reading, listing. A Vault token with a limited number
+    /// of uses spends one more.
     Safe,
     /// The call may be repeated only when the first one certainly never reached the server: no connection
-    /// was made. Everything that creates, counts or spends.
+    /// was made. Everything that creates or consumes, and whatever would be answered otherwise the second time.
     AfterRefusal,
     /// The call is never repeated, not even then: the caller wants to see every failure.
     Never,
@@ -20,7 +21,7 @@ pub enum Replay {
 impl Replay {
     /// Returns whether a call that ended in `error` may be sent once more, at once.
     ///
-    /// A call that ran out of time is not sent again: its time limit is for the whole call.
+    /// A call that ran out of time is not sent again. A second attempt has the request's whole time limit anew.
     pub fn allows(self, error: &Error) -> bool {
         match self {
             Self::Safe => matches!(error, Error::Lost { .. } | Error::Unreachable { .. }),

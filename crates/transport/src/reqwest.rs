@@ -13,6 +13,7 @@ use url::{Position, Url};
 use zeroize::Zeroizing;
 
 use crate::danger::Danger;
+use crate::message::is_loopback;
 use crate::{Body, Error, Misuse, Reply, ReplyHeaders, Request, TlsProblem, Transport};
 
 /// The engine for native programs: reqwest with rustls. Clones share their connections.
@@ -23,6 +24,8 @@ use crate::{Body, Error, Misuse, Reply, ReplyHeaders, Request, TlsProblem, Trans
 #[derive(Clone)]
 pub struct ReqwestTransport {
     client: Client,
+    /// What `client` is without its proxy, where it has one: plain http may not leave this machine through it.
+    direct: Option<Client>,
     plain_http_anywhere: bool,
 }
 
@@ -84,7 +87,7 @@ impl ReqwestTransportBuilder {
     }
 
     /// Uses the proxy that `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` name. A library does not read the
-    /// environment unless it is told to.
+    /// environment unless it is told to. Plain http to loopback stays on this machine and goes through no proxy.
     pub fn with_environment_proxy(mut self) -> Self {
         self.environment_proxy = true;
         self
@@ -103,6 +106,16 @@ impl ReqwestTransportBuilder {
     /// [`Misuse::InvalidSetting`] names the setting that cannot be used: roots or a client certificate that are no
     /// PEM, or hold none.
     pub fn build(self) -> Result<ReqwestTransport, Error> {
+        let plain_http_anywhere = self.dangers.contains(&Danger::PlainHttp);
+        let direct = self.client(false)?;
+        Ok(if self.environment_proxy {
+            ReqwestTransport { client: self.client(true)?, direct: Some(direct), plain_http_anywhere }
+        } else {
+            ReqwestTransport { client: direct, direct: None, plain_http_anywhere }
+        })
+    }
+
+    fn client(&self, proxied: bool) -> Result<Client, Error> {
         let invalid = |setting| move |_| Error::Misuse(Misuse::InvalidSetting { setting });
         let mut client = ClientBuilder::new()
             .redirect(redirect::Policy::none())
@@ -110,7 +123,7 @@ impl ReqwestTransportBuilder {
             .referer(false)
             .https_only(false) // `Request::check` decides: it knows loopback.
             .user_agent(concat!("latchkey/", env!("CARGO_PKG_VERSION")));
-        if !self.environment_proxy {
+        if !proxied {
             client = client.no_proxy();
         }
         let roots = if self.roots.is_empty() {
@@ -128,10 +141,7 @@ impl ReqwestTransportBuilder {
         if self.dangers.contains(&Danger::AnyCertificate) {
             client = client.tls_danger_accept_invalid_certs(true);
         }
-        Ok(ReqwestTransport {
-            client: client.build().map_err(invalid("TLS settings"))?,
-            plain_http_anywhere: self.dangers.contains(&Danger::PlainHttp),
-        })
+        client.build().map_err(invalid("TLS settings"))
     }
 }
 
@@ -155,11 +165,16 @@ impl ReqwestTransport {
             .map_err(|_| Misuse::InvalidTarget)?;
         let headers = headers_to_send(&request)?;
         let body = request.take_body();
-        let mut outgoing = reqwest::Request::new(method, request.into_url().ok_or(Misuse::NoServer)?);
+        let url = request.into_url().ok_or(Misuse::NoServer)?;
+        let client = match &self.direct {
+            Some(direct) if url.scheme() == "http" && is_loopback(&url) => direct,
+            _ => &self.client,
+        };
+        let mut outgoing = reqwest::Request::new(method, url);
         *outgoing.headers_mut() = headers;
         *outgoing.body_mut() = body.map(|body| Bytes::from_owner(Shared(body)).into());
 
-        let mut response = self.client.execute(outgoing).await.map_err(|error| {
+        let mut response = client.execute(outgoing).await.map_err(|error| {
             let host = error.url().map(host_of).unwrap_or_default();
             failure(error, host)
         })?;
@@ -168,7 +183,9 @@ impl ReqwestTransport {
         if announced > limit as u64 {
             return Err(too_large(&response));
         }
-        let mut body = Zeroizing::new(Vec::with_capacity(usize::try_from(announced).unwrap_or(0)));
+        // What was announced is a promise: memory for more is made when it comes.
+        let promised = usize::try_from(announced).unwrap_or(0).min(FIRST_PART);
+        let mut body = Zeroizing::new(Vec::with_capacity(promised));
         loop {
             let chunk = match response.chunk().await {
                 Ok(Some(chunk)) => chunk,
@@ -184,6 +201,9 @@ impl ReqwestTransport {
         Ok(Reply::new(response.status().as_u16(), body).with_headers(headers_received(&response)))
     }
 }
+
+/// How much memory is made on a server's word: 64 KiB, more than nearly every reply has.
+const FIRST_PART: usize = 64 * 1024;
 
 /// Makes room without leaving an unwiped copy of what was read so far behind.
 fn grow(body: &mut Zeroizing<Vec<u8>>, more: usize) {
@@ -227,7 +247,7 @@ fn headers_received(response: &Response) -> ReplyHeaders {
     let mut headers = ReplyHeaders::with_capacity(size);
     for (name, value) in response.headers() {
         if let Ok(value) = value.to_str() {
-            headers.push(name.as_str(), value);
+            headers.push_checked(name.as_str(), value);
         }
     }
     headers

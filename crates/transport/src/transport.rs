@@ -47,9 +47,8 @@ pub type SharedTransport = Arc<dyn Transport>;
 /// 5. [`Request::time_limit`] covers the whole call: looking up the name, connecting, sending, waiting, and the
 ///    last byte of the body.
 /// 6. Plain `http` goes to loopback only ([`Request::check`]), unless [`danger`](crate::danger) was asked for.
-/// 7. [`Error::Unreachable`] and [`Error::Tls`] mean that the server cannot have seen the request;
-///    everything after that is [`Error::Lost`] or [`Error::TimedOut`]. A wrong answer here repeats a call that must
-///    not be repeated.
+/// 7. [`Error::Unreachable`] means that the server cannot have seen the request; everything after that is
+///    [`Error::Lost`] or [`Error::TimedOut`]. A wrong answer here repeats a call that must not be repeated.
 /// 8. The transport does not repeat a request by itself.
 /// 9. Secret headers and bodies do not reach a log, and no error carries an address's query.
 #[cfg_attr(not(target_arch = "wasm32"), async_trait::async_trait)]

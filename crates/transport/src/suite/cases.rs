@@ -28,6 +28,7 @@ cases![
     a_body_at_the_limit_is_read,
     an_announced_body_over_the_limit_is_refused,
     an_endless_body_is_refused,
+    an_announced_length_is_not_believed,
     the_time_limit_covers_the_wait,
     the_time_limit_covers_a_dripping_body,
     a_closed_port_is_unreachable,
@@ -147,6 +148,12 @@ async fn an_announced_body_over_the_limit_is_refused(transport: &dyn Transport, 
 async fn an_endless_body_is_refused(transport: &dyn Transport, grounds: &Grounds) -> Ruling {
     let outcome = transport.send(get(grounds, "/endless").with_reply_limit(65_536)).await;
     expect(matches!(outcome, Err(Error::ReplyTooLarge { limit: 65_536, .. })), "ReplyTooLarge", outcome)
+}
+
+async fn an_announced_length_is_not_believed(transport: &dyn Transport, grounds: &Grounds) -> Ruling {
+    // A terabyte is announced, five bytes come: whoever makes the memory first does not live to see them.
+    let outcome = transport.send(get(grounds, "/boast").with_reply_limit(usize::MAX)).await;
+    expect(matches!(outcome, Err(Error::Lost { .. })), "Lost", outcome)
 }
 
 async fn the_time_limit_covers_the_wait(transport: &dyn Transport, grounds: &Grounds) -> Ruling {

@@ -100,6 +100,10 @@ async fn converse(mut stream: TcpStream, hits: Hits) -> io::Result<()> {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
             }
+            "boast" => {
+                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1099511627776\r\n\r\nalas!").await?;
+                return Ok(());
+            }
             "cut" => {
                 stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this").await?;
                 return Ok(());

@@ -3,13 +3,16 @@
 use std::env;
 use std::process::Command;
 
+use latchkey_transport::danger::Danger;
 use latchkey_transport::{Method, Request, ReqwestTransport, Transport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 const ASKS: &str = "LATCHKEY_TEST_ASKS_FOR_PROXY";
-/// Nobody listens on this port, so that only the proxy can answer.
-const TARGET: &str = "http://127.0.0.1:1/";
+/// Nobody has this name, so that only the proxy can answer.
+const FAR: &str = "http://plain.invalid/";
+/// Nobody listens there. It is this machine: what is sent to it must not leave by the proxy.
+const NEAR: &str = "http://127.0.0.1:1/";
 
 #[expect(clippy::disallowed_methods, reason = "the child is told by the environment what to do")]
 fn asked() -> Option<bool> {
@@ -20,10 +23,13 @@ fn asked() -> Option<bool> {
 #[tokio::test]
 async fn the_environment_names_a_proxy_only_for_those_who_ask() {
     if let Some(asks) = asked() {
-        let builder = ReqwestTransport::builder();
+        let builder = ReqwestTransport::builder().danger(Danger::PlainHttp);
         let builder = if asks { builder.with_environment_proxy() } else { builder };
-        let outcome = builder.build().unwrap().send(Request::new(Method::Get, TARGET)).await;
-        assert_eq!(outcome.is_ok_and(|reply| reply.status() == 299), asks);
+        let transport = builder.build().unwrap();
+        for (target, proxied) in [(FAR, asks), (NEAR, false)] {
+            let outcome = transport.send(Request::new(Method::Get, target)).await;
+            assert_eq!(outcome.is_ok_and(|reply| reply.status() == 299), proxied, "{target}");
+        }
         return;
     }
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
