@@ -12,7 +12,7 @@ use crate::{Client, Error, Misuse, Pending, pkce};
 /// ([OpenID Connect Core, 3.1.2.1](https://openid.net/specs/openid-connect-core-1_0.html#AuthRequest)).
 ///
 /// PKCE with S256, a state and a nonce are always part of it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Authorize {
     client: Client,
     redirect_uri: String,
@@ -24,6 +24,20 @@ pub struct Authorize {
     acr_values: Vec<String>,
     parameters: Vec<(String, String)>,
     lifetime: Duration,
+}
+
+/// Shows the names of the extra parameters, not their values: one may be a token (`id_token_hint`).
+impl fmt::Debug for Authorize {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.parameters.iter().map(|(name, _)| name).collect();
+        formatter
+            .debug_struct("Authorize")
+            .field("client", &self.client)
+            .field("redirect_uri", &self.redirect_uri)
+            .field("scopes", &self.scopes)
+            .field("parameters", &names)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What the provider shall show the person (`prompt`).
@@ -219,7 +233,7 @@ impl Authorize {
 }
 
 /// What the login sets by itself, and what would replace the whole request (RFC 9101).
-const RESERVED: [&str; 15] = [
+const RESERVED: [&str; 16] = [
     "response_type",
     "client_id",
     "client_secret",
@@ -235,6 +249,7 @@ const RESERVED: [&str; 15] = [
     "max_age",
     "acr_values",
     "request",
+    "request_uri",
 ];
 
 /// A login that has begun: the address to open, and what to remember until the person comes back.

@@ -7,6 +7,7 @@ use latchkey_transport::Secret;
 use url::Url;
 use url::form_urlencoded;
 
+use crate::text::repeats;
 use crate::{CallbackProblem, Endpoint, Error, Refusal};
 
 /// The parameters of a callback ([RFC 6749, 4.1.2](https://www.rfc-editor.org/rfc/rfc6749#section-4.1.2)), read and not
@@ -49,8 +50,14 @@ impl CallbackParams {
                 _ => {}
             }
         }
-        params.refusal =
-            error.map(|error| Refusal::new(Endpoint::Authorization, &error, description.as_deref()));
+        // What a provider repeats of the answer's own secrets is not told.
+        let secrets = [params.code.as_ref(), params.state.as_ref()];
+        let is_told = |text: &String| !secrets.into_iter().flatten().any(|secret| repeats(text, secret));
+        let description = description.filter(is_told);
+        params.refusal = error.map(|error| {
+            let error = Some(error).filter(is_told).unwrap_or_default();
+            Refusal::new(Endpoint::Authorization, &error, description.as_deref())
+        });
         Ok(params)
     }
 

@@ -59,7 +59,7 @@ impl Client {
         self
     }
 
-    /// Sets how far this machine's clock and the provider's may be apart.
+    /// Sets how far the provider's clock and `now` may be apart: at most [`Expectations::GREATEST_LEEWAY`].
     pub fn with_leeway(mut self, leeway: Duration) -> Self {
         self.expectations = self.expectations.with_leeway(leeway);
         self
@@ -94,16 +94,12 @@ impl Client {
             return Err(Misuse::OtherClient.into());
         }
         self.provider.prepare(now).await?;
-        self.redeem_once(callback, now).await.map_err(|error| match error {
-            Error::Transport(cause) => Error::Unredeemed(cause),
-            other => other,
-        })
-    }
-
-    async fn redeem_once(&self, callback: ValidatedCallback, now: SystemTime) -> Result<Tokens, Error> {
         let endpoint = self.provider.metadata().token_endpoint().clone();
         let redeem = RedeemCode::new(endpoint, self.id.as_str(), self.authentication.clone(), &callback);
-        let tokens = self.provider.transport().perform(redeem).await?;
+        let tokens = self.provider.transport().perform(redeem).await.map_err(|error| match error {
+            Error::Transport(cause) => Error::Unredeemed(cause),
+            other => other,
+        })?;
         let mut expectations =
             self.expectations.clone().with_nonce(callback.nonce).with_acr_values(callback.acr_values);
         if let Some(max_age) = callback.max_age {

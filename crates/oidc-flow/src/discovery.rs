@@ -96,9 +96,13 @@ impl Metadata {
         }
         Ok(Self {
             issuer: found,
-            authorization_endpoint: endpoint("authorization_endpoint", document.authorization_endpoint)?,
-            token_endpoint: endpoint("token_endpoint", document.token_endpoint)?,
-            jwks_uri: endpoint("jwks_uri", document.jwks_uri)?,
+            authorization_endpoint: endpoint(
+                issuer,
+                "authorization_endpoint",
+                document.authorization_endpoint,
+            )?,
+            token_endpoint: endpoint(issuer, "token_endpoint", document.token_endpoint)?,
+            jwks_uri: endpoint(issuer, "jwks_uri", document.jwks_uri)?,
             names_itself_in_callbacks: document
                 .authorization_response_iss_parameter_supported
                 .unwrap_or(false),
@@ -146,9 +150,11 @@ fn missing(field: &'static str) -> Misbehaviour {
     Misbehaviour::FieldMissing { endpoint: Endpoint::Discovery, field }
 }
 
-fn endpoint(field: &'static str, address: Option<String>) -> Result<Url, Misbehaviour> {
+/// A provider elsewhere may not send us to a port of this machine: only a provider that is here itself has one.
+fn endpoint(issuer: &str, field: &'static str, address: Option<String>) -> Result<Url, Misbehaviour> {
     let url = Url::parse(&address.ok_or(missing(field))?).map_err(|_| missing(field))?;
-    if is_safe(&url) { Ok(url) } else { Err(Misbehaviour::InsecureEndpoint { field }) }
+    let is_no_step_down = url.scheme() == "https" || issuer.starts_with("http://");
+    if is_no_step_down && is_safe(&url) { Ok(url) } else { Err(Misbehaviour::InsecureEndpoint { field }) }
 }
 
 /// Returns whether secrets may be sent there: `https`, or `http` that does not leave this machine; no password in

@@ -74,10 +74,13 @@ pub enum Error {
     #[error(transparent)]
     Transport(#[from] latchkey_transport::Error),
 
-    /// The network, while the code was redeemed or just after. A code works once, so this login is over: begin a
-    /// new one.
+    /// The network, while the code was redeemed. A code works once, so this login is over: begin a new one.
     #[error("the code could not be redeemed")]
     Unredeemed(#[source] latchkey_transport::Error),
+
+    /// The network, a moment ago: no key at hand fits, and new ones could not be had. Asked again after a minute.
+    #[error("the provider's keys could not be fetched, and those at hand do not fit")]
+    KeysUnavailable,
 }
 
 impl Error {
@@ -89,6 +92,7 @@ impl Error {
             Self::Refused(refusal) => refusal.reason.is_transient(),
             Self::Misbehaved(problem) => problem.is_transient(),
             Self::Transport(error) => error.is_transient(),
+            Self::KeysUnavailable => true,
             _ => false,
         }
     }
@@ -109,6 +113,7 @@ impl Error {
             Self::Random(_) => "oidc_random_unavailable",
             Self::Transport(error) => error.code(),
             Self::Unredeemed(_) => "oidc_unredeemed",
+            Self::KeysUnavailable => "oidc_keys_unavailable",
         }
     }
 }
@@ -145,6 +150,9 @@ pub enum Misuse {
     /// The callback belongs to a login with another provider or as another client.
     #[error("the callback belongs to a login with another provider or as another client")]
     OtherClient,
+    /// The expectations are for another provider than the one that is asked to verify.
+    #[error("the expectations are for another provider")]
+    OtherIssuer,
     /// The path of a loopback address does not begin with a slash, or holds more than a path.
     #[error("the loopback path does not begin with a slash or holds more than a path")]
     InvalidPath,
@@ -171,6 +179,7 @@ impl Misuse {
             Self::ReservedParameter { .. } => "oidc_reserved_parameter",
             Self::PromptNotAlone => "oidc_prompt_not_alone",
             Self::OtherClient => "oidc_other_client",
+            Self::OtherIssuer => "oidc_other_issuer",
             Self::InvalidPath => "oidc_invalid_path",
             Self::NoPort => "oidc_no_port",
             Self::UnsupportedAlgorithm { .. } => "oidc_unsupported_algorithm",

@@ -4,13 +4,14 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
+use async_lock::Mutex;
 use latchkey_transport::{Perform as _, Secret, SharedTransport};
 
 use crate::id_token::{
     Algorithm, Expectations, FetchKeys, IdToken, IdTokenProblem, KeySet, SharedVerifier, VerifiedIdToken,
     check_signature,
 };
-use crate::{Discover, Error, Metadata};
+use crate::{Discover, Error, Metadata, Misuse};
 
 /// A provider: what it says about itself, its keys, and the way to it.
 ///
@@ -23,6 +24,8 @@ struct Inner {
     transport: SharedTransport,
     verifier: SharedVerifier,
     keys: RwLock<Cache>,
+    /// Held by whoever fetches keys; the others wait for what it brings.
+    flight: Mutex<()>,
 }
 
 impl Provider {
@@ -50,7 +53,8 @@ impl Provider {
         expect(clippy::arc_with_non_send_sync, reason = "in a browser everything stays on one thread")
     )]
     pub fn new(metadata: Metadata, transport: SharedTransport, verifier: SharedVerifier) -> Self {
-        Self(Arc::new(Inner { metadata, transport, verifier, keys: RwLock::default() }))
+        let (keys, flight) = (RwLock::default(), Mutex::default());
+        Self(Arc::new(Inner { metadata, transport, verifier, keys, flight }))
     }
 
     /// Returns the issuer, sign by sign as the provider writes it.
@@ -71,7 +75,10 @@ impl Provider {
     ///
     /// Keys are fetched when there are none, when the time that the provider gave has passed, and at once when none
     /// fits the token: a provider may change its keys just before it signs. A refetch that did not help is not
-    /// repeated within a minute, whatever tokens come in.
+    /// repeated within a minute, whatever tokens come in, and several callers wait for one fetch.
+    ///
+    /// Fails with [`Misuse::OtherIssuer`] where the expectations are for another provider: its proof would be worth
+    /// nothing.
     pub async fn verify(
         &self,
         token: IdToken,
@@ -79,6 +86,9 @@ impl Provider {
         access_token: Option<&Secret>,
         now: SystemTime,
     ) -> Result<VerifiedIdToken, Error> {
+        if expectations.issuer() != self.issuer() {
+            return Err(Misuse::OtherIssuer.into());
+        }
         let algorithm = expectations.check_header(&token)?;
         self.check_signature(&token, algorithm, now).await?;
         expectations.check_claims(&token, access_token, now)?;
@@ -117,35 +127,54 @@ impl Provider {
     }
 
     /// Returns the keys: those at hand while they are fresh, else new ones. When new ones cannot be had, the old
-    /// ones serve on: a provider whose key endpoint is down still signs with the same keys.
+    /// ones serve on for a day: a provider whose key endpoint is down still signs with the same keys, but whoever keeps
+    /// us from it must not keep a withdrawn key alive.
     async fn keys(&self, now: SystemTime) -> Result<(Arc<KeySet>, Age), Error> {
-        let (held, wants_refresh) = self.read(|cache| (cache.keys.clone(), cache.wants_refresh(now)));
-        let Some(held) = held else { return Ok((self.fetch(now).await?, Age::New)) };
-        if !wants_refresh {
-            return Ok((held, Age::Old));
+        let current = |cache: &Cache| cache.keys.clone().filter(|_| !cache.wants_refresh(now));
+        if let Some(keys) = self.read(current) {
+            return Ok((keys, Age::Old));
         }
-        if let Ok(keys) = self.fetch(now).await {
-            return Ok((keys, Age::New));
+        let _flight = self.0.flight.lock().await;
+        // Somebody else may have fetched them, or failed to, while this call waited.
+        if let Some(keys) = self.read(current) {
+            return Ok((keys, Age::Old));
         }
-        self.rest(now);
-        Ok((held, Age::Old))
+        match self.fetch(now).await {
+            Ok(keys) => Ok((keys, Age::New)),
+            Err(error) => match self.read(|cache| cache.keys.clone().filter(|_| !cache.is_too_old(now))) {
+                Some(keys) => Ok((keys, Age::Old)),
+                None => Err(error),
+            },
+        }
     }
 
     /// Returns keys that are newer than `known`: those that somebody else has fetched meanwhile, or fetched now.
     async fn newer_keys(&self, known: &Arc<KeySet>, now: SystemTime) -> Result<Option<Arc<KeySet>>, Error> {
-        let (held, rests) = self.read(|cache| (cache.keys.clone(), cache.rests(now)));
+        let _flight = self.0.flight.lock().await;
+        let (held, rests, failed) =
+            self.read(|cache| (cache.keys.clone(), cache.rests(now), cache.last_fetch_failed));
         match held {
             Some(held) if !Arc::ptr_eq(&held, known) => Ok(Some(held)),
+            _ if rests && failed => Err(Error::KeysUnavailable),
             _ if rests => Ok(None),
             _ => self.fetch(now).await.map(Some),
         }
     }
 
+    /// Fetches keys, in the one flight there is. After a failure nothing is fetched for a while.
     async fn fetch(&self, now: SystemTime) -> Result<Arc<KeySet>, Error> {
-        let keys = self.0.transport.perform(FetchKeys::new(self.0.metadata.jwks_uri().clone())).await?;
-        let keys = Arc::new(keys);
-        self.write(|cache| cache.store(Arc::clone(&keys), now));
-        Ok(keys)
+        let fetched = self.0.transport.perform(FetchKeys::new(self.0.metadata.jwks_uri().clone())).await;
+        match fetched.map(Arc::new) {
+            Ok(keys) => {
+                self.write(|cache| cache.store(Arc::clone(&keys), now));
+                Ok(keys)
+            }
+            Err(error) => {
+                self.write(|cache| cache.last_fetch_failed = true);
+                self.rest(now);
+                Err(error)
+            }
+        }
     }
 
     /// Fetches nothing for a while.
@@ -175,12 +204,13 @@ enum Age {
     Old,
 }
 
-/// The keys at hand. The lock around them is never held while the network is asked: two callers may fetch at the same
-/// time, and both are served.
+/// The keys at hand. The lock around them is never held while the network is asked, so that whoever has keys that fit
+/// never waits.
 #[derive(Default)]
 struct Cache {
     keys: Option<Arc<KeySet>>,
     fetched_at: Option<SystemTime>,
+    last_fetch_failed: bool,
     fresh_for: Duration,
     rest_until: Option<SystemTime>,
 }
@@ -192,6 +222,8 @@ impl Cache {
     const FRESH_MIN: Duration = Duration::from_secs(60);
     /// More than a day would keep a withdrawn key alive, whatever the provider says.
     const FRESH_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+    /// How long keys serve beyond that when new ones cannot be had: a day, which bridges a night's outage.
+    const STALE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
     /// How long nothing is fetched after a fetch that did not help: a minute, so that tokens with invented key ids
     /// cannot make us attack the provider.
     const REST: Duration = Duration::from_secs(60);
@@ -200,13 +232,22 @@ impl Cache {
         let fresh_for = keys.max_age().map_or(Self::FRESH, Duration::from_secs);
         self.fresh_for = fresh_for.clamp(Self::FRESH_MIN, Self::FRESH_MAX);
         self.fetched_at = Some(now);
+        self.last_fetch_failed = false;
         self.keys = Some(keys);
     }
 
     /// A clock that was set back makes keys of the future: these are old, too.
     fn wants_refresh(&self, now: SystemTime) -> bool {
-        let age = self.fetched_at.and_then(|fetched_at| now.duration_since(fetched_at).ok());
-        age.is_none_or(|age| age >= self.fresh_for) && !self.rests(now)
+        let may_be_fetched = !self.rests(now) || self.is_too_old(now);
+        may_be_fetched && self.age(now).is_none_or(|age| age >= self.fresh_for)
+    }
+
+    fn is_too_old(&self, now: SystemTime) -> bool {
+        self.age(now).is_some_and(|age| age >= self.fresh_for.saturating_add(Self::STALE_MAX))
+    }
+
+    fn age(&self, now: SystemTime) -> Option<Duration> {
+        self.fetched_at.and_then(|fetched_at| now.duration_since(fetched_at).ok())
     }
 
     fn rests(&self, now: SystemTime) -> bool {

@@ -1,5 +1,9 @@
 //! Foreign text, made fit to be shown.
 
+use latchkey_transport::Secret;
+use url::form_urlencoded;
+use zeroize::Zeroizing;
+
 /// Returns what may be shown of a text that somebody else wrote: no control or bidirectional signs, which could
 /// forge a line of a log or turn a sentence round, no runs of blanks, and at most `limit` characters.
 pub(crate) fn printable(text: &str, limit: usize) -> String {
@@ -24,6 +28,15 @@ pub(crate) fn printable(text: &str, limit: usize) -> String {
         }
     }
     shown
+}
+
+/// Returns whether a text repeats a secret, as it is or as it stands in a form. Fewer than four signs are no secret, but
+/// part of many a word.
+pub(crate) fn repeats(text: &str, secret: &Secret) -> bool {
+    // Opened to be searched for.
+    let secret = secret.expose_secret();
+    let encoded = Zeroizing::new(form_urlencoded::byte_serialize(secret.as_bytes()).collect::<String>());
+    secret.len() >= 4 && (text.contains(secret) || text.contains(encoded.as_str()))
 }
 
 /// Signs that take no room or that turn the direction of writing.

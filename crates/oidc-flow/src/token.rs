@@ -12,7 +12,7 @@ use url::{Url, form_urlencoded};
 use zeroize::Zeroizing;
 
 use crate::id_token::{IdToken, IdTokenProblem, VerifiedIdToken};
-use crate::text::printable;
+use crate::text::{printable, repeats};
 use crate::{Endpoint, Error, Misbehaviour, Refusal, ValidatedCallback};
 
 /// How the client says who it is at the token endpoint
@@ -82,12 +82,15 @@ impl RedeemCode {
     }
 
     /// Returns what is secret in the request, so that no error repeats it.
-    fn secrets(&self) -> impl Iterator<Item = &Secret> {
-        let secret = match &self.authentication {
-            Authentication::None => None,
-            Authentication::SecretBasic(secret) | Authentication::SecretPost(secret) => Some(secret),
+    fn secrets(&self) -> impl Iterator<Item = Secret> {
+        let (secret, header) = match &self.authentication {
+            Authentication::None => (None, None),
+            Authentication::SecretPost(secret) => (Some(secret.clone()), None),
+            Authentication::SecretBasic(secret) => {
+                (Some(secret.clone()), Some(credentials(&self.client_id, secret)))
+            }
         };
-        [&self.code, &self.verifier].into_iter().chain(secret)
+        [self.code.clone(), self.verifier.clone()].into_iter().chain(secret).chain(header)
     }
 
     fn refusal(&self, reply: &Reply) -> Option<Refusal> {
@@ -97,10 +100,7 @@ impl RedeemCode {
             error_description: Option<String>,
         }
         let body: Body = serde_json::from_slice(reply.body()).ok()?;
-        // Opened to be compared.
-        let is_repeated = |text: &String| {
-            self.secrets().any(|secret| !secret.is_empty() && text.contains(secret.expose_secret()))
-        };
+        let is_repeated = |text: &String| self.secrets().any(|secret| repeats(text, &secret));
         if is_repeated(&body.error) {
             return None;
         }
@@ -151,13 +151,18 @@ impl fmt::Debug for RedeemCode {
     }
 }
 
-/// RFC 6749, 2.3.1: id and secret are form-encoded before they are joined, since either may hold a colon.
 fn basic(client_id: &str, secret: &Secret) -> Secret {
-    let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
     // Opened for the header, which is secret.
+    Secret::new(format!("Basic {}", credentials(client_id, secret).expose_secret()))
+}
+
+/// RFC 6749, 2.3.1: id and secret are form-encoded before they are joined, since either may hold a colon.
+fn credentials(client_id: &str, secret: &Secret) -> Secret {
+    let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    // Opened to be encoded.
     let secret = Zeroizing::new(encode(secret.expose_secret()));
     let pair = Zeroizing::new(format!("{}:{}", encode(client_id), *secret));
-    Secret::new(format!("Basic {}", STANDARD.encode(pair.as_bytes())))
+    Secret::new(STANDARD.encode(pair.as_bytes()))
 }
 
 /// What the token endpoint sent, before any check: nothing in it may be used.

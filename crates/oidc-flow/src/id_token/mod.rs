@@ -176,7 +176,8 @@ fn point_in_time(seconds: i64) -> Option<SystemTime> {
 
 /// An ID token that has passed every check: whoever holds this value holds the proof.
 ///
-/// There is no way to make one but by checking ([`Provider::verify`](crate::Provider::verify)).
+/// There is no way to make one but by checking: [`Provider::verify`](crate::Provider::verify), or
+/// [`Expectations::verify`](crate::Expectations::verify) with keys that you vouch for.
 #[derive(Clone)]
 pub struct VerifiedIdToken {
     token: IdToken,

@@ -37,6 +37,10 @@ impl Expectations {
     /// a clock that is minutes off should be noticed.
     pub const DEFAULT_LEEWAY: Duration = Duration::from_secs(30);
 
+    /// The greatest leeway: five minutes. A clock that is off by more has to be set; a token that is accepted for longer
+    /// than it lives is no check.
+    pub const GREATEST_LEEWAY: Duration = Duration::from_secs(5 * 60);
+
     /// Expects a token of that issuer for that client, signed with `RS256`.
     pub fn new(issuer: impl Into<String>, client_id: impl Into<String>) -> Self {
         Self {
@@ -51,6 +55,11 @@ impl Expectations {
         }
     }
 
+    /// Returns the issuer that is expected.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
     /// Sets the algorithms that are allowed, in place of `RS256`.
     pub fn with_algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
         self.algorithms = algorithms.into_iter().collect();
@@ -63,9 +72,9 @@ impl Expectations {
         self
     }
 
-    /// Sets how far this machine's clock and the provider's may be apart.
+    /// Sets how far the two clocks may be apart: at most [`GREATEST_LEEWAY`](Self::GREATEST_LEEWAY).
     pub fn with_leeway(mut self, leeway: Duration) -> Self {
-        self.leeway = leeway;
+        self.leeway = leeway.min(Self::GREATEST_LEEWAY);
         self
     }
 
@@ -219,9 +228,10 @@ impl Expectations {
         }
     }
 
-    /// Checks signature and claims against a set of keys, and returns the proof.
+    /// Checks signature and claims against a set of keys, and returns the proof. It proves what the keys do: they must
+    /// be those of the issuer that is expected.
     ///
-    /// [`Provider::verify`](crate::Provider::verify) does the same and fetches the keys.
+    /// [`Provider::verify`](crate::Provider::verify) does the same with the provider's own keys.
     pub async fn verify(
         &self,
         token: IdToken,

@@ -93,7 +93,9 @@ impl LoopbackAddress {
     fn check(&self) -> Result<(), Misuse> {
         // RFC 3986, 3.3: what a path may hold without escapes.
         let is_path_sign = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:@".contains(&byte);
-        if !self.path.starts_with('/') || !self.path.bytes().all(is_path_sign) {
+        // Two slashes begin the name of another server, to which the clean page would send the browser.
+        if !self.path.starts_with('/') || self.path.starts_with("//") || !self.path.bytes().all(is_path_sign)
+        {
             return Err(Misuse::InvalidPath);
         }
         if self.ports.is_empty() { Err(Misuse::NoPort) } else { Ok(()) }

@@ -86,7 +86,7 @@ impl Loopback {
             let pending = waiting.take_if(|pending| pending.matches(callback))?;
             let outcome = pending.accept(callback, now);
             let page = match &outcome {
-                Ok(_) => Page::signed_in(),
+                Ok(_) => Page::received(),
                 Err(error) => Page::refused(&error.to_string()),
             };
             Some((page, outcome))
@@ -104,7 +104,7 @@ impl Loopback {
                     return None;
                 }
                 Err(error) => Page::refused(&error.to_string()),
-                Ok(_) => Page::signed_in(),
+                Ok(_) => Page::received(),
             };
             Some((page, outcome))
         })

@@ -13,10 +13,11 @@ pub(super) struct Page {
 }
 
 impl Page {
-    pub(super) fn signed_in() -> Self {
+    /// Says no more than is known: the program has yet to redeem what it got.
+    pub(super) fn received() -> Self {
         Self {
-            title: "Signed in",
-            text: "You can close this window and go back to where you came from.".to_owned(),
+            title: "Back to the program",
+            text: "Your sign-in has arrived there. You can close this window.".to_owned(),
             closes_itself: true,
         }
     }

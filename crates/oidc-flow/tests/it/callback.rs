@@ -210,3 +210,16 @@ fn a_pasted_code_of_somebody_elses_login_needs_no_state_but_may_have_no_other() 
     assert_eq!(code("?state=other&code=c").unwrap_err().code(), "oidc_callback_state_mismatch");
     assert_eq!(code("?error=access_denied").unwrap_err().code(), "oidc_access_denied");
 }
+
+#[test]
+fn what_the_answer_itself_holds_is_not_told_in_its_refusal() {
+    for told in ["state-of-the-login", "state%2Dof%2Dthe%2Dlogin", "the-code"] {
+        let query =
+            format!("state=state-of-the-login&code=the-code&error=server_error&error_description=bad+{told}");
+        let params = CallbackParams::parse(&query).unwrap();
+        assert_eq!(params.refusal().unwrap().description, None, "{told}");
+    }
+    let harmless = "state=state-of-the-login&error=server_error&error_description=bad+luck";
+    let params = CallbackParams::parse(harmless).unwrap();
+    assert_eq!(params.refusal().unwrap().description.as_deref(), Some("bad luck"));
+}

@@ -29,7 +29,8 @@ async fn no_value_of_a_login_shows_a_secret() {
     shows_nothing("Client", &format!("{client:?}"));
     shows_nothing("Expectations", &format!("{:?}", client.expectations().clone().with_nonce(nonce().into())));
 
-    let authorize = client.authorize(REDIRECT_URI);
+    let authorize = client.authorize(REDIRECT_URI).with_parameter("id_token_hint", "canary-token");
+    let authorize = authorize.with_login_hint("canary@example.org");
     shows_nothing("Authorize", &format!("{authorize:?}"));
     let login = authorize.begin(&mut Counting::default(), now()).unwrap();
     shows_nothing("Authorization", &format!("{login:?}"));

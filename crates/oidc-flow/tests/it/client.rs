@@ -100,7 +100,9 @@ fn what_would_break_the_login_is_refused_before_it_begins() {
             Err(Error::Misuse(problem)) => problem,
             other => panic!("{other:?}"),
         };
-    for name in ["state", "nonce", "code_challenge", "redirect_uri", "request", "client_secret"] {
+    for name in
+        ["state", "nonce", "code_challenge", "redirect_uri", "request", "request_uri", "client_secret"]
+    {
         let problem = begin(authorize().with_parameter(name, "x"));
         assert_eq!(problem, Misuse::ReservedParameter { name: name.into() });
     }

@@ -291,6 +291,12 @@ async fn a_wider_leeway_is_one_for_all_times() {
     let token = Token::good().with("exp", NOW - 50).with("iat", NOW + 50).with("nbf", NOW + 50).sign();
     let wide = expectations().with_leeway(Duration::from_secs(60));
     assert_eq!(problem(check_with(&wide, &token, &usual_jwks()).await), None);
+    let boundless = expectations().with_leeway(Duration::MAX);
+    for (seconds, expected) in [(299, None), (300, Some(Problem::Expired { seconds: 300 }))] {
+        let token = Token::good().with("exp", NOW - seconds).sign();
+        let outcome = check_with(&boundless, &token, &usual_jwks()).await;
+        assert_eq!(problem(outcome), expected, "five minutes at most");
+    }
     let none = expectations().with_leeway(Duration::ZERO);
     let token = Token::good().with("exp", NOW).sign();
     let outcome = check_with(&none, &token, &usual_jwks()).await;

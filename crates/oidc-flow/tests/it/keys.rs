@@ -1,18 +1,19 @@
 //! Which of the provider's keys is taken, and when they are fetched again.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::SystemTime;
 
 use latchkey_oidc_flow::keys::{KeySet, PublicKey};
 use latchkey_oidc_flow::{
-    Algorithm, Error, Expectations, FetchKeys, IdToken, IdTokenProblem as Problem, SignatureCheck,
-    VerifiedIdToken, Verifier, VerifierError,
+    Algorithm, Error, Expectations, FetchKeys, IdToken, IdTokenProblem as Problem, JsonWebToken, Metadata,
+    Misuse, Provider, SignatureCheck, VerifiedIdToken, Verifier, VerifierError,
 };
-use latchkey_transport::{Exchange as _, Reply, Secret};
+use latchkey_transport::{Exchange as _, Reply, Request, Secret, Transport};
 use serde_json::{Value, json};
 
 use crate::support::{
-    CLIENT_ID, ISSUER, KEYS, Script, Token, after, base64url, ec_jwk, ed25519_jwk, jwks, lost, now, provider,
-    rsa_jwk, unreachable, usual_jwks,
+    CLIENT_ID, ISSUER, KEYS, NOW, Script, Token, after, base64url, document, ec_jwk, ed25519_jwk, jwks, lost,
+    now, provider, rsa_jwk, unreachable, usual_jwks,
 };
 
 fn set(keys: impl IntoIterator<Item = Value>) -> KeySet {
@@ -138,8 +139,15 @@ fn a_reply_that_is_no_success_is_an_error_that_may_pass() {
 
 // From here on: the keys at hand, and when new ones are fetched.
 
+const YEAR: u64 = 365 * 24 * 60 * 60;
+
+/// A token that outlives every key.
+fn lasting() -> Token {
+    Token::good().with("iat", NOW - YEAR).with("exp", NOW + YEAR)
+}
+
 fn expectations() -> Expectations {
-    Expectations::new(ISSUER, CLIENT_ID).with_leeway(Duration::from_secs(365 * 24 * 60 * 60))
+    Expectations::new(ISSUER, CLIENT_ID)
 }
 
 async fn verify(
@@ -155,7 +163,7 @@ fn second_jwks() -> String {
 }
 
 fn second_token() -> String {
-    Token::good().with_header("kid", "key-2").sign_with(&KEYS.other_rsa)
+    lasting().with_header("kid", "key-2").sign_with(&KEYS.other_rsa)
 }
 
 #[tokio::test]
@@ -163,10 +171,10 @@ async fn keys_are_fetched_once_while_they_are_fresh() {
     let script = Script::default().then("/jwks", usual_jwks());
     let provider = provider(&script);
     for second in [0, 10, 3599] {
-        verify(&provider.clone(), &Token::good().sign(), after(second)).await.unwrap();
+        verify(&provider.clone(), &lasting().sign(), after(second)).await.unwrap();
     }
     assert_eq!(script.count("/jwks"), 1);
-    verify(&provider, &Token::good().sign(), after(3600)).await.unwrap();
+    verify(&provider, &lasting().sign(), after(3600)).await.unwrap();
     assert_eq!(script.count("/jwks"), 2);
 }
 
@@ -187,7 +195,7 @@ async fn the_providers_wish_is_kept_within_a_minute_and_a_day() {
         let reply = Reply::new(200, usual_jwks()).with_header("Cache-Control", wish);
         let script = Script::default().then("/jwks", reply);
         let provider = provider(&script);
-        let token = Token::good().sign();
+        let token = lasting().sign();
         verify(&provider, &token, now()).await.unwrap();
         verify(&provider, &token, after(fresh)).await.unwrap();
         assert_eq!(script.count("/jwks"), 1, "{wish}");
@@ -200,7 +208,7 @@ async fn the_providers_wish_is_kept_within_a_minute_and_a_day() {
 async fn signing_key_rotation_just_before_signing() {
     let script = Script::default().then("/jwks", usual_jwks()).then("/jwks", second_jwks());
     let provider = provider(&script);
-    verify(&provider, &Token::good().sign(), now()).await.unwrap();
+    verify(&provider, &lasting().sign(), now()).await.unwrap();
     // At once, although the keys at hand are one second old.
     verify(&provider, &second_token(), after(1)).await.unwrap();
     assert_eq!(script.count("/jwks"), 2);
@@ -213,9 +221,9 @@ async fn two_rotations_in_a_row_are_followed() {
         .then("/jwks", second_jwks())
         .then("/jwks", usual_jwks());
     let provider = provider(&script);
-    verify(&provider, &Token::good().sign(), now()).await.unwrap();
+    verify(&provider, &lasting().sign(), now()).await.unwrap();
     verify(&provider, &second_token(), after(1)).await.unwrap();
-    verify(&provider, &Token::good().sign(), after(2)).await.unwrap();
+    verify(&provider, &lasting().sign(), after(2)).await.unwrap();
 }
 
 #[tokio::test]
@@ -223,28 +231,28 @@ async fn a_key_that_changed_under_the_same_id_is_fetched() {
     let renewed = jwks([rsa_jwk(&KEYS.other_rsa, "key-1")]);
     let script = Script::default().then("/jwks", usual_jwks()).then("/jwks", renewed);
     let provider = provider(&script);
-    verify(&provider, &Token::good().sign(), now()).await.unwrap();
-    verify(&provider, &Token::good().sign_with(&KEYS.other_rsa), after(1)).await.unwrap();
+    verify(&provider, &lasting().sign(), now()).await.unwrap();
+    verify(&provider, &lasting().sign_with(&KEYS.other_rsa), after(1)).await.unwrap();
 }
 
 #[tokio::test]
 async fn invented_key_ids_do_not_make_us_attack_the_provider() {
     let script = Script::default().then("/jwks", usual_jwks());
     let provider = provider(&script);
-    verify(&provider, &Token::good().sign(), now()).await.unwrap();
+    verify(&provider, &lasting().sign(), now()).await.unwrap();
     for second in 1..=59 {
-        let invented = Token::good().with_header("kid", format!("invented-{second}")).sign();
+        let invented = lasting().with_header("kid", format!("invented-{second}")).sign();
         assert!(verify(&provider, &invented, after(second)).await.is_err());
     }
     assert_eq!(script.count("/jwks"), 2, "one look, then rest");
-    assert!(verify(&provider, &Token::good().with_header("kid", "late").sign(), after(61)).await.is_err());
+    assert!(verify(&provider, &lasting().with_header("kid", "late").sign(), after(61)).await.is_err());
     assert_eq!(script.count("/jwks"), 3, "the rest is over after a minute");
 }
 
 #[tokio::test]
 async fn keys_that_are_brand_new_are_not_fetched_twice() {
     let script = Script::default().then("/jwks", usual_jwks());
-    let outcome = verify(&provider(&script), &Token::good().with_header("kid", "other").sign(), now()).await;
+    let outcome = verify(&provider(&script), &lasting().with_header("kid", "other").sign(), now()).await;
     assert_eq!(outcome.unwrap_err().code(), "oidc_id_token_unknown_key");
     assert_eq!(script.count("/jwks"), 1);
 }
@@ -258,7 +266,7 @@ async fn old_keys_serve_on_while_the_provider_is_down() {
         .then("/jwks", unreachable())
         .then("/jwks", second_jwks());
     let provider = provider(&script);
-    let token = Token::good().sign();
+    let token = lasting().sign();
     verify(&provider, &token, now()).await.unwrap();
     verify(&provider, &token, after(3600)).await.unwrap();
     verify(&provider, &token, after(3601)).await.unwrap();
@@ -268,14 +276,86 @@ async fn old_keys_serve_on_while_the_provider_is_down() {
 }
 
 #[tokio::test]
+async fn old_keys_serve_on_for_a_day_and_no_longer() {
+    let day = 24 * 60 * 60;
+    let script = Script::default()
+        .then("/jwks", usual_jwks())
+        // Each fetch tries twice where nobody is there.
+        .then("/jwks", unreachable())
+        .then("/jwks", unreachable())
+        .then("/jwks", unreachable())
+        .then("/jwks", unreachable());
+    let provider = provider(&script);
+    verify(&provider, &lasting().sign(), now()).await.unwrap();
+    verify(&provider, &lasting().sign(), after(3600 + day - 1)).await.unwrap();
+    let error = verify(&provider, &lasting().sign(), after(3600 + day)).await.unwrap_err();
+    assert_eq!(error.code(), "transport_unreachable");
+}
+
+#[tokio::test]
+async fn while_the_keys_cannot_be_fetched_a_new_key_is_not_called_unknown() {
+    let script = Script::default()
+        .then("/jwks", usual_jwks())
+        .then("/jwks", unreachable())
+        .then("/jwks", unreachable());
+    let provider = provider(&script);
+    verify(&provider, &lasting().sign(), now()).await.unwrap();
+    let error = verify(&provider, &second_token(), after(3600)).await.unwrap_err();
+    assert_eq!(error.code(), "oidc_keys_unavailable");
+    assert!(error.is_transient());
+}
+
+/// A network on which others come between.
+struct Slow(Script);
+
+#[async_trait::async_trait]
+impl Transport for Slow {
+    async fn send(&self, request: Request) -> Result<Reply, latchkey_transport::Error> {
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        self.0.send(request).await
+    }
+}
+
+#[tokio::test]
+async fn a_crowd_waits_for_one_fetch() {
+    let script = Script::default().then("/jwks", usual_jwks());
+    let metadata = Metadata::parse(ISSUER, document().to_string().as_bytes()).unwrap();
+    let provider = Provider::new(metadata, Arc::new(Slow(script.clone())), Arc::new(JsonWebToken));
+    let crowd = async |kid: &'static str, at: SystemTime| {
+        let mut tasks = tokio::task::JoinSet::new();
+        for number in 0..50 {
+            let provider = provider.clone();
+            let token = lasting().with_header("kid", format!("{kid}-{number}")).sign();
+            tasks.spawn(async move { verify(&provider, &token, at).await.map(drop) });
+        }
+        tasks.join_all().await
+    };
+    assert!(crowd("first", now()).await.iter().all(Result::is_err));
+    assert_eq!(script.count("/jwks"), 2, "one for keys, one for those that nobody knows");
+    assert!(crowd("later", after(120)).await.iter().all(Result::is_err));
+    assert_eq!(script.count("/jwks"), 3, "and one more after the rest");
+}
+
+#[tokio::test]
+async fn expectations_for_another_provider_prove_nothing() {
+    let script = Script::default().then("/jwks", usual_jwks());
+    let other = Expectations::new("https://other.example", CLIENT_ID);
+    let token = IdToken::parse(lasting().with("iss", "https://other.example").sign()).unwrap();
+    let outcome = provider(&script).verify(token, &other, None, now()).await;
+    assert!(matches!(outcome, Err(Error::Misuse(Misuse::OtherIssuer))), "{outcome:?}");
+}
+
+#[tokio::test]
 async fn a_key_that_could_not_be_looked_for_is_the_networks_fault_and_a_forgery_is_not() {
     let script = || Script::default().then("/jwks", usual_jwks()).then("/jwks", lost()).then("/jwks", lost());
     for (token, code) in [
         (second_token(), "transport_lost"),
-        (Token::good().sign_with(&KEYS.other_rsa), "oidc_id_token_signature"),
+        (lasting().sign_with(&KEYS.other_rsa), "oidc_id_token_signature"),
     ] {
         let provider = provider(&script());
-        verify(&provider, &Token::good().sign(), now()).await.unwrap();
+        verify(&provider, &lasting().sign(), now()).await.unwrap();
         assert_eq!(verify(&provider, &token, after(1)).await.unwrap_err().code(), code);
     }
 }
@@ -283,7 +363,7 @@ async fn a_key_that_could_not_be_looked_for_is_the_networks_fault_and_a_forgery_
 #[tokio::test]
 async fn without_any_key_the_networks_error_is_told() {
     let script = Script::default().then("/jwks", lost()).then("/jwks", lost());
-    let error = verify(&provider(&script), &Token::good().sign(), now()).await.unwrap_err();
+    let error = verify(&provider(&script), &lasting().sign(), now()).await.unwrap_err();
     assert_eq!(error.code(), "transport_lost");
     assert!(error.is_transient());
 }
@@ -292,7 +372,7 @@ async fn without_any_key_the_networks_error_is_told() {
 async fn kid_absent_multiple_jwks() {
     let keys = jwks([rsa_jwk(&KEYS.other_rsa, "key-2"), rsa("key-1")]);
     let script = Script::default().then("/jwks", keys);
-    verify(&provider(&script), &Token::good().without_header("kid").sign(), now()).await.unwrap();
+    verify(&provider(&script), &lasting().without_header("kid").sign(), now()).await.unwrap();
 }
 
 /// An engine that fails as it is told to on the keys of one id, and takes every other signature.
@@ -308,7 +388,7 @@ impl Verifier for Failing {
 #[tokio::test]
 async fn one_key_that_the_engine_does_not_take_does_not_hide_the_next() {
     let keys = set([rsa("odd"), rsa("good")]);
-    let token = IdToken::parse(Token::good().without_header("kid").sign()).unwrap();
+    let token = IdToken::parse(lasting().without_header("kid").sign()).unwrap();
     let engine = Failing("odd", VerifierError::UnusableKey);
     expectations().verify(token.clone(), &keys, &engine, None, now()).await.unwrap();
 
@@ -323,7 +403,7 @@ async fn an_engine_that_cannot_check_is_another_thing_than_a_wrong_signature() {
         (VerifierError::UnsupportedAlgorithm, "oidc_unsupported_algorithm"),
         (VerifierError::Unavailable, "oidc_verifier_unavailable"),
     ] {
-        let token = IdToken::parse(Token::good().sign()).unwrap();
+        let token = IdToken::parse(lasting().sign()).unwrap();
         let engine = Failing("key-1", failure);
         let outcome = expectations().verify(token, &set([rsa("key-1")]), &engine, None, now()).await;
         assert_eq!(outcome.unwrap_err().code(), code);
@@ -334,12 +414,10 @@ async fn an_engine_that_cannot_check_is_another_thing_than_a_wrong_signature() {
 async fn a_clock_that_was_set_back_only_costs_a_fetch() {
     let script = Script::default().then("/jwks", usual_jwks());
     let provider = provider(&script);
-    verify(&provider, &Token::good().sign(), after(10_000)).await.unwrap();
+    verify(&provider, &lasting().sign(), after(10_000)).await.unwrap();
     // A look that did not help, so that there is a rest, too.
-    assert!(
-        verify(&provider, &Token::good().with_header("kid", "other").sign(), after(10_000)).await.is_err()
-    );
+    assert!(verify(&provider, &lasting().with_header("kid", "other").sign(), after(10_000)).await.is_err());
     assert_eq!(script.count("/jwks"), 2);
-    verify(&provider, &Token::good().sign(), now()).await.unwrap();
+    verify(&provider, &lasting().sign(), now()).await.unwrap();
     assert_eq!(script.count("/jwks"), 3);
 }

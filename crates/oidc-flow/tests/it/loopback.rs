@@ -54,7 +54,7 @@ async fn while_waiting<F: Future>(visit: impl FnOnce(u16) -> F) -> Result<Valida
         get(port, "/oidc/callback/done").await
     };
     let (callback, page) = tokio::join!(door.wait(pending, LIMIT, now()), browser);
-    assert!(page.contains("Signed in"), "{page}");
+    assert!(page.contains("Back to the program"), "{page}");
     callback
 }
 
@@ -73,7 +73,7 @@ async fn the_browser_leaves_the_code_behind_and_sees_a_page_that_closes_itself()
         }
         let page = get(port, "/oidc/callback/done").await;
         assert_eq!(status(&page), "200");
-        assert!(page.contains("<h1>Signed in</h1>"));
+        assert!(page.contains("<h1>Back to the program</h1>"));
         assert!(page.contains("window.close()"));
         page
     };
@@ -359,7 +359,7 @@ async fn the_code_of_a_login_that_somebody_else_began_is_waited_for() {
     let state = Secret::new("vaults-state");
     let (code, page) = tokio::join!(door.wait_for_code(&state, LIMIT), browser);
     assert!(code.unwrap().is_same_as("y"));
-    assert!(page.contains("Signed in"));
+    assert!(page.contains("Back to the program"));
 }
 
 #[tokio::test]
@@ -430,7 +430,7 @@ async fn only_this_machine_is_heard() {
 
 #[tokio::test]
 async fn an_address_that_is_none_is_refused() {
-    for path in ["", "callback", "/a b", "/a?b", "/a#b", "/ä", "/a\r\nx: y", "/%2e"] {
+    for path in ["", "callback", "/a b", "/a?b", "/a#b", "/ä", "/a\r\nx: y", "/%2e", "//evil.example/x"] {
         let error = Loopback::bind(LoopbackAddress::any_port().with_path(path)).await.unwrap_err();
         assert!(matches!(error, Error::Misuse(Misuse::InvalidPath)), "{path}");
     }
