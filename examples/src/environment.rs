@@ -1,5 +1,6 @@
 //! Where the servers are: arguments and environment, read in one place, and what is connected by them.
 
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{env, fs};
@@ -26,7 +27,7 @@ pub struct VaultArguments {
     namespace: Option<String>,
 
     /// Trust the certificates in this PEM file, and no others, for Vault
-    #[arg(long = "vault-ca", value_name = "FILE", env = "VAULT_CACERT")]
+    #[arg(long = "vault-ca", value_name = "FILE", env = "VAULT_CACERT", value_parser = path)]
     ca: Option<PathBuf>,
 }
 
@@ -51,7 +52,7 @@ pub struct ProviderArguments {
     public_client: bool,
 
     /// Trust the certificates in this PEM file, and no others, for the provider
-    #[arg(long, value_name = "FILE", env = "LATCHKEY_ISSUER_CACERT")]
+    #[arg(long, value_name = "FILE", env = "LATCHKEY_ISSUER_CACERT", value_parser = path)]
     issuer_ca: Option<PathBuf>,
 }
 
@@ -117,7 +118,7 @@ impl ProviderArguments {
 
     /// Returns the certificates of the CA that was named for the provider: PEM.
     pub fn ca_pem(&self) -> Result<Option<String>, Failure> {
-        let Some(path) = self.issuer_ca.as_deref() else { return Ok(None) };
+        let Some(path) = named(self.issuer_ca.as_deref()) else { return Ok(None) };
         Ok(Some(String::from_utf8_lossy(&read(path, "--issuer-ca")?).into_owned()))
     }
 }
@@ -127,7 +128,7 @@ fn transport(ca: Option<&Path>, argument: &str) -> Result<SharedTransport, Failu
     let unusable = |error: latchkey_transport::Error| {
         Failure::of(Exit::Usage, &error).with_hint(format!("{argument} names a PEM file with certificates"))
     };
-    let builder = match ca.filter(|path| !path.as_os_str().is_empty()) {
+    let builder = match named(ca) {
         Some(path) => {
             let pem = read(path, argument)?;
             ReqwestTransport::builder().with_root_certificates(&pem).with_named_roots_only()
@@ -135,6 +136,16 @@ fn transport(ca: Option<&Path>, argument: &str) -> Result<SharedTransport, Failu
         None => ReqwestTransport::builder(),
     };
     Ok(Arc::new(builder.build().map_err(unusable)?))
+}
+
+/// Takes any path, an empty one too: an empty variable is one that is not set, as Vault's own client has it.
+#[expect(clippy::unnecessary_wraps, reason = "clap wants a parser that could fail")]
+fn path(text: &str) -> Result<PathBuf, Infallible> {
+    Ok(PathBuf::from(text))
+}
+
+fn named(path: Option<&Path>) -> Option<&Path> {
+    path.filter(|path| !path.as_os_str().is_empty())
 }
 
 fn read(path: &Path, argument: &str) -> Result<Vec<u8>, Failure> {

@@ -122,7 +122,12 @@ impl From<oidc::Error> for Failure {
                 (Exit::Refused, Some("run it again; if it happens again, somebody interferes".into()))
             }
             E::Misbehaved(Misbehaviour::IssuerMismatch { found, .. }) => {
-                (Exit::Refused, Some(format!("if that is the provider you mean: --issuer {found}")))
+                let hint = if is_plain(found) {
+                    format!("if that is the provider you mean: --issuer {found}")
+                } else {
+                    "--issuer must be spelled as the provider spells itself".to_owned()
+                };
+                (Exit::Refused, Some(hint))
             }
             E::Misbehaved(Misbehaviour::Status { status: 429 | 500..=599, .. }) => {
                 (Exit::Network, Some("try again later".into()))
@@ -188,6 +193,11 @@ fn with(failure: Failure, hint: Option<String>) -> Failure {
         Some(hint) => failure.with_hint(hint),
         None => failure,
     }
+}
+
+/// Returns whether a text that a server wrote can be typed into a shell and means nothing but itself there.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b":/._-%".contains(&byte))
 }
 
 #[cfg(test)]

@@ -133,14 +133,16 @@ impl Setup {
         if seen.as_ref().is_none_or(|fields| !fields.is_empty()) {
             return self.bring(thing, path, &whole, seen).await;
         }
-        match is_right().await {
+        // To find out, something is sent: not in a dry run.
+        let known = if self.dry_run { None } else { is_right().await };
+        match known {
             Some(true) => return self.report(Done::Unchanged, thing),
             None => {
                 return self.report(Done::Unchanged, &format!("{thing} (but nobody can tell its {field})"));
             }
             Some(false) => self.write(path, &whole).await?,
         }
-        if self.dry_run || is_right().await == Some(true) {
+        if is_right().await == Some(true) {
             self.report(Done::Changed, &format!("{thing} ({field})"))
         } else {
             self.report(Done::Unchanged, &format!("{thing} (but the provider does not take its {field})"))
@@ -266,7 +268,8 @@ fn kind(table: &str) -> &'static str {
 fn type_of(mounted: &Map<String, Value>) -> String {
     let version = mounted.get("options").and_then(|options| options["version"].as_str());
     let version = version.map(|version| format!(" v{version}")).unwrap_or_default();
-    text(mounted, "type").unwrap_or_default() + &version
+    let kind = text(mounted, "type").unwrap_or_default() + &version;
+    kind.escape_debug().to_string()
 }
 
 fn text(fields: &Map<String, Value>, name: &str) -> Option<String> {

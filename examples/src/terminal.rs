@@ -194,7 +194,9 @@ impl Drop for Unseen {
     fn drop(&mut self) {
         use rustix::termios::{OptionalActions, tcsetattr};
         if let Some((terminal, before)) = &self.before {
-            let _ = tcsetattr(terminal, OptionalActions::Now, before);
+            // What was typed or pasted and not read, such as the rest of an address with a line break in it, must not
+            // reach the shell and its history.
+            let _ = tcsetattr(terminal, OptionalActions::Flush, before);
         }
     }
 }

@@ -4,14 +4,19 @@
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::{ExitCode, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
-use latchkey_tests::{Backend, Browser, Page, Place, READER, User, behaviours, run};
+use latchkey_tests::{Backend, Browser, Consent, Fault, Page, Place, READER, Target, User, behaviours, run};
 use latchkey_transport::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::sync::{Mutex, MutexGuard};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use url::Url;
 
 fn main() -> ExitCode {
@@ -40,6 +45,10 @@ behaviours! {
     a_wrong_argument_is_exit_code_2,
     nobody_signing_in_is_exit_code_4,
     ctrl_c_ends_the_wait,
+    #[not_on(Place::Real, "the real server does not wait on request")]
+    ctrl_c_while_the_secret_is_read_revokes_the_token,
+    a_ca_from_the_environment_is_trusted_and_an_unknown_one_is_told,
+    a_namespace_that_is_not_there_is_told,
     a_port_that_is_taken_is_told,
     #[not_on(Place::Real, "the real provider asks for no consent in this realm")]
     a_refused_consent_is_told,
@@ -116,12 +125,17 @@ struct Running {
 }
 
 fn login(backend: &Backend, arguments: &[&str]) -> Running {
+    login_with(backend, arguments, &[])
+}
+
+fn login_with(backend: &Backend, arguments: &[&str], environment: &[(&str, &str)]) -> Running {
     let mut all = vec!["--no-browser", "--port", "0"];
     all.extend(arguments);
     if !arguments.contains(&"--secret") {
         all.extend(["--secret", SECRET]);
     }
-    let mut child = program(backend, env!("CARGO_BIN_EXE_login"), &all).spawn().unwrap();
+    let mut command = program(backend, env!("CARGO_BIN_EXE_login"), &all);
+    let mut child = command.envs(environment.iter().copied()).spawn().unwrap();
     let lines = BufReader::new(child.stderr.take().unwrap()).lines();
     Running { child, lines, seen: String::new() }
 }
@@ -241,9 +255,9 @@ async fn accessors(backend: &Backend) -> Vec<Value> {
 async fn the_token_is_revoked_at_the_end(backend: Backend) {
     let ground = ground(backend).await;
     let before = accessors(&ground.backend).await;
-    for field in ["data", "nothing-like-it"] {
-        signed_in(&ground.backend, &["--field", field]).await;
-    }
+    let done = signed_in(&ground.backend, &["--field", "data"]).await;
+    assert!(done.is_success(), "{done:?}");
+    signed_in(&ground.backend, &["--field", "nothing-like-it"]).await.assert_failed(1, &["nothing-like-it"]);
     let after = accessors(&ground.backend).await;
     let added: Vec<_> = after.iter().filter(|accessor| !before.contains(accessor)).collect();
     assert!(added.is_empty(), "{} tokens are left", added.len());
@@ -326,8 +340,7 @@ async fn a_wrong_issuer_is_told(backend: Backend) {
     let ground = ground(backend).await;
     let issuer = format!("{}/", ground.backend.issuer);
     let done = login(&ground.backend, &["--via", "provider", "--issuer", &issuer]).end().await;
-    assert!([Some(1), Some(2)].contains(&done.code), "{done:?}");
-    assert!(done.stderr.contains("hint:"), "{done:?}");
+    done.assert_failed(1, &[&issuer, "hint:"]);
 }
 
 async fn a_server_that_is_down_is_exit_code_3(backend: Backend) {
@@ -367,6 +380,83 @@ async fn ctrl_c_ends_the_wait(backend: Backend) {
     done.assert_failed(1, &[]);
 }
 
+async fn ctrl_c_while_the_secret_is_read_revokes_the_token(backend: Backend) {
+    let ground = ground(backend).await;
+    let before = accessors(&ground.backend).await.len();
+    let read = Target::vault("/v1/notebook-secret-kv-v2/data/test");
+    ground.backend.world().faults().inject(read, 1, Fault::Delay(Duration::from_secs(30)));
+    let mut login = login(&ground.backend, &[]);
+    let address = login.address().await;
+    sign_in(&ground.backend, &address, READER).await;
+    while accessors(&ground.backend).await.len() == before {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let pid = login.child.id().unwrap().to_string();
+    Command::new("kill").args(["-INT", &pid]).status().await.unwrap();
+    let done = tokio::time::timeout(Duration::from_secs(20), login.end()).await.unwrap();
+    done.assert_failed(1, &["interrupted"]);
+    assert_eq!(accessors(&ground.backend).await.len(), before, "the token is gone");
+}
+
+/// TLS in front of the Vault, with a CA of its own. Returns the address and the CA's certificate.
+async fn behind_tls(backend: &Backend) -> (String, String) {
+    let mut params = rcgen::CertificateParams::default();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let pem = params.self_signed(&key).unwrap().pem();
+    let authority = rcgen::Issuer::new(params, key);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let names = vec!["127.0.0.1".to_owned()];
+    let certificate = rcgen::CertificateParams::new(names).unwrap().signed_by(&key, &authority).unwrap();
+    let config = ServerConfig::builder().with_no_client_auth().with_single_cert(
+        vec![certificate.der().clone()],
+        PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+    );
+    let acceptor = TlsAcceptor::from(Arc::new(config.unwrap()));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("https://{}", listener.local_addr().unwrap());
+    let vault = backend.vault_address.socket_addrs(|| None).unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (acceptor, vault) = (acceptor.clone(), vault.clone());
+            tokio::spawn(async move {
+                let mut outside = acceptor.accept(stream).await?;
+                let mut inside = TcpStream::connect(&vault[..]).await?;
+                tokio::io::copy_bidirectional(&mut outside, &mut inside).await
+            });
+        }
+    });
+    (address, pem)
+}
+
+async fn a_ca_from_the_environment_is_trusted_and_an_unknown_one_is_told(backend: Backend) {
+    let ground = ground(backend).await;
+    let (address, pem) = behind_tls(&ground.backend).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.pem");
+    std::fs::write(&file, pem).unwrap();
+    // An empty variable is none.
+    for environment in
+        [&[("VAULT_ADDR", address.as_str())][..], &[("VAULT_ADDR", &address), ("VAULT_CACERT", "")]]
+    {
+        let done = login_with(&ground.backend, &[], environment).end().await;
+        done.assert_failed(3, &["certificate", "VAULT_CACERT"]);
+    }
+    let environment = [("VAULT_ADDR", address.as_str()), ("VAULT_CACERT", file.to_str().unwrap())];
+    let mut login = login_with(&ground.backend, &["--field", "data"], &environment);
+    let page = login.address().await;
+    sign_in(&ground.backend, &page, READER).await;
+    let done = login.end().await;
+    assert_eq!((done.code, done.text().trim_end()), (Some(0), CONTENT), "{done:?}");
+}
+
+async fn a_namespace_that_is_not_there_is_told(backend: Backend) {
+    let ground = ground(backend).await;
+    let done = login_with(&ground.backend, &[], &[("VAULT_NAMESPACE", "nowhere")]).end().await;
+    assert_eq!(done.code, Some(1), "{done:?}");
+    assert!(done.stderr.contains("hint:"), "{done:?}");
+}
+
 async fn a_port_that_is_taken_is_told(backend: Backend) {
     let ground = ground(backend).await;
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -380,7 +470,7 @@ async fn a_port_that_is_taken_is_told(backend: Backend) {
 
 async fn a_refused_consent_is_told(backend: Backend) {
     let ground = ground(backend).await;
-    ground.backend.world().provider().set_consent(latchkey_tests::Consent::Refused);
+    ground.backend.world().provider().set_consent(Consent::Refused);
     for via in ["vault", "provider"] {
         let mut login = login(&ground.backend, &["--via", via]);
         let address = login.address().await;

@@ -12,7 +12,7 @@ pub use browser::{Browser, Page};
 pub use memory::MemoryTransport;
 pub use runner::run;
 
-pub use latchkey_testbed::Consent;
+pub use latchkey_testbed::{Consent, Fault, Target};
 
 /// The README's example compiles.
 #[cfg(doctest)]

@@ -93,6 +93,15 @@ pub enum Error {
         /// The redirect address that was asked for.
         redirect_uri: String,
     },
+    /// The server wants the person to sign in at an address that is neither `https` nor on this machine: whoever is on
+    /// the way would read the password.
+    #[error(
+        "the server sends the person to {host} over plain http, where anybody on the way reads the password"
+    )]
+    InsecureAuthUrl {
+        /// The host, with its port if one was named.
+        host: String,
+    },
     /// What came back carries the state of another login: forged, or a page that was left open.
     #[error("the state that came back belongs to another login")]
     StateMismatch,
@@ -281,6 +290,7 @@ impl Error {
             Self::RandomUnavailable(_) => "vault_random_unavailable",
             Self::LoginRefused { .. } => "vault_login_refused",
             Self::NoAuthUrl { .. } => "vault_no_auth_url",
+            Self::InsecureAuthUrl { .. } => "vault_insecure_auth_url",
             Self::StateMismatch => "vault_state_mismatch",
             Self::TokenInvalid(_) => "vault_token_invalid",
             Self::PermissionDenied(_) => "vault_permission_denied",

@@ -141,7 +141,7 @@ impl<'a> TokenAuth<'a> {
 }
 
 /// What the server knows of a token.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct TokenInfo {
     /// The accessor: names the token without being it, and may be logged.
@@ -174,6 +174,27 @@ pub struct TokenInfo {
     pub token_type: TokenType,
     /// What the auth method noted about it.
     pub metadata: BTreeMap<String, String>,
+}
+
+/// Leaves out what names a person: `display_name` and the values of `metadata`.
+impl fmt::Debug for TokenInfo {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("TokenInfo")
+            .field("accessor", &self.accessor)
+            .field("lease", &self.lease)
+            .field("explicit_max_ttl", &self.explicit_max_ttl)
+            .field("period", &self.period)
+            .field("expire_time", &self.expire_time)
+            .field("num_uses", &self.num_uses)
+            .field("policies", &self.policies)
+            .field("identity_policies", &self.identity_policies)
+            .field("path", &self.path)
+            .field("orphan", &self.orphan)
+            .field("token_type", &self.token_type)
+            .field("metadata", &self.metadata.keys().collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
 }
 
 /// What a renewal granted.
@@ -274,8 +295,9 @@ impl Exchange for RevokeSelf {
         }
     }
 
+    /// A second revocation is answered as for any dead token, which would hide that the first one worked.
     fn replay(&self) -> Replay {
-        Replay::Safe
+        Replay::AfterRefusal
     }
 }
 

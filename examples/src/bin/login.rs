@@ -15,10 +15,13 @@ use latchkey_examples::{
     finish,
 };
 use latchkey_oidc_flow::oob::{self, Pasted};
-use latchkey_oidc_flow::{CallbackProblem, Client, Error as OidcError, Loopback, LoopbackAddress, Provider};
+use latchkey_oidc_flow::{
+    CallbackParams, CallbackProblem, Client, Error as OidcError, Loopback, LoopbackAddress, Provider,
+};
 use latchkey_transport::SystemRandom;
 use latchkey_vault_client::auth::ClientNonce;
 use latchkey_vault_client::{Error, Login, Read, Vault};
+use url::Url;
 
 /// Signs you in with your browser and reads a secret from Vault or OpenBao
 ///
@@ -175,6 +178,7 @@ async fn through_vault(
             let pasted = wait_for_paste(limit, interrupt, |text| {
                 let pasted = Pasted::parse(text)?;
                 pasted.params().state().map_or(Ok(()), |state| sign_in.check_state(state))?;
+                check_issuer(pasted.params(), sign_in.url())?;
                 Ok(pasted)
             });
             let code = pasted.await?.code_for(sign_in.state())?.clone();
@@ -233,6 +237,18 @@ async fn at_the_provider(
 
 const IN_BROWSER: &str = "Waiting for your sign-in in the browser";
 
+/// Compares the issuer that an answer names (RFC 9207) with where the person was sent. Vault alone knows the whole name
+/// of its provider; that it is the same server can be seen from here.
+fn check_issuer(answer: &CallbackParams, page: &Url) -> Result<(), OidcError> {
+    match answer.issuer() {
+        Some(issuer) if Url::parse(issuer).map(|url| url.origin()) != Ok(page.origin()) => {
+            let (expected, found) = (page.origin().ascii_serialization(), issuer.escape_debug().to_string());
+            Err(CallbackProblem::IssuerMismatch { expected, found }.into())
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Reads the secret and hands it over.
 async fn deliver(
     vault: &Vault,
@@ -249,16 +265,21 @@ async fn deliver(
                 .with_hint("check the path, and that the mount is KV v2"));
         }
         Ok(Read::Deleted(version)) => {
+            // Written by the server: whatever it is, it shall not move the cursor.
             let (number, time) = (version.version, version.deletion_time.unwrap_or_default());
-            return Err(refused(format!("version {number} of {secret} was deleted at {time}"))
-                .with_hint("whoever may write it can undelete that version"));
+            return Err(refused(format!(
+                "version {number} of {secret} was deleted at {}",
+                time.escape_debug()
+            ))
+            .with_hint("whoever may write it can undelete that version"));
         }
         Ok(Read::Destroyed(version)) => {
             return Err(refused(format!("version {} of {secret} was destroyed", version.version))
                 .with_hint("it is gone for good: whoever may write it must write a new version"));
         }
         Err(error @ Error::PermissionDenied(_)) => {
-            let hint = format!("one of your policies ({}) must allow to read it", login.policies.join(", "));
+            let policies = login.policies.join(", ");
+            let hint = format!("one of your policies ({}) must allow to read it", policies.escape_debug());
             return Err(Failure::from(error).while_doing(&format!("reading {secret}")).with_hint(hint));
         }
         Err(error) => return Err(Failure::from(error).while_doing(&format!("reading {secret}"))),
@@ -298,11 +319,25 @@ async fn revoke(vault: &Vault, login: &Login) {
 mod tests {
     use clap::{CommandFactory, Parser};
 
-    use super::Arguments;
+    use latchkey_oidc_flow::CallbackParams;
+
+    use super::{Arguments, check_issuer};
 
     #[test]
     fn the_arguments_are_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn an_answer_of_another_provider_is_refused() {
+        let page = "https://id.example/realms/team/auth?x=y".parse().unwrap();
+        let check = |query| check_issuer(&CallbackParams::parse(query).unwrap(), &page);
+        for query in ["code=c", "code=c&iss=https://id.example/realms/team"] {
+            assert!(check(query).is_ok(), "{query}");
+        }
+        for query in ["code=c&iss=https://evil.example/realms/team", "code=c&iss=nonsense", "code=c&iss="] {
+            assert_eq!(check(query).unwrap_err().code(), "oidc_callback_issuer_mismatch", "{query}");
+        }
     }
 
     #[test]

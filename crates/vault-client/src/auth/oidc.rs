@@ -199,6 +199,11 @@ impl Exchange for OidcAuthUrl {
         if !matches!(url.scheme(), "https" | "http") {
             return Err(malformed());
         }
+        // Nor to a page that somebody on the way can read and change: a password is typed there.
+        let sign_in = Request::for_url(Method::Get, url.clone());
+        if sign_in.check(false).is_err() {
+            return Err(Error::InsecureAuthUrl { host: sign_in.host() });
+        }
         let state = url.query_pairs().find(|(name, _)| name == "state").map(|(_, state)| state.into_owned());
         let state = state.map(Secret::new).filter(|state| !state.is_empty()).ok_or_else(malformed)?;
         Ok(AuthUrl { url, state })
@@ -264,9 +269,9 @@ impl Exchange for OidcCallback {
         Login::receive(&reply, &Attempt { mount: &self.mount, role: None, sent: &sent })
     }
 
-    /// The first callback spends the state, whatever becomes of it.
+    /// The first callback that arrives spends the state, whatever becomes of it.
     fn replay(&self) -> Replay {
-        Replay::Never
+        Replay::AfterRefusal
     }
 }
 
@@ -380,6 +385,10 @@ mod tests {
             let body = serde_json::json!({ "data": { "auth_url": url } }).to_string();
             assert_eq!(auth_url(&body).unwrap_err().code(), "vault_malformed_reply", "{url}");
         }
+        let plain = r#"{"data":{"auth_url":"http://idp.example:8080/auth?state=x"}}"#;
+        let error = auth_url(plain).unwrap_err();
+        assert!(matches!(&error, Error::InsecureAuthUrl { host } if host == "idp.example:8080"), "{error:?}");
+        assert!(auth_url(r#"{"data":{"auth_url":"http://localhost:8080/auth?state=x"}}"#).is_ok());
         let empty = r#"{"data":{"auth_url":"https://idp.example/?state="}}"#;
         assert_eq!(auth_url(empty).unwrap_err().code(), "vault_malformed_reply");
     }
@@ -465,8 +474,8 @@ mod tests {
     }
 
     #[test]
-    fn a_callback_is_never_repeated() {
-        assert_eq!(callback().replay(), Replay::Never);
+    fn a_callback_is_repeated_only_if_it_never_arrived() {
+        assert_eq!(callback().replay(), Replay::AfterRefusal);
         assert_eq!(OidcAuthUrl::new("oidc", "", REDIRECT, &nonce()).unwrap().replay(), Replay::Safe);
     }
 }
