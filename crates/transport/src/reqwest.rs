@@ -148,19 +148,23 @@ impl ReqwestTransportBuilder {
 #[async_trait::async_trait]
 impl Transport for ReqwestTransport {
     async fn send(&self, request: Request) -> Result<Reply, Error> {
-        request.check(self.plain_http_anywhere)?;
-        let (host, limit) = (request.host(), request.time_limit());
+        let (host, time_limit, reply_limit) = (request.host(), request.time_limit(), request.reply_limit());
+        let pending = self.begin(request)?;
         // One limit around the whole call: name, connection, waiting, and every part of the body.
-        match tokio::time::timeout(limit, self.converse(request)).await {
+        match tokio::time::timeout(time_limit, receive(pending, reply_limit)).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(Error::TimedOut { host, limit }),
+            Err(_) => Err(Error::TimedOut { host, limit: time_limit }),
         }
     }
 }
 
 impl ReqwestTransport {
-    async fn converse(&self, mut request: Request) -> Result<Reply, Error> {
-        let limit = request.reply_limit();
+    /// Hands the request over to the engine. Nothing of it is kept while the reply is waited for.
+    fn begin(
+        &self,
+        mut request: Request,
+    ) -> Result<impl Future<Output = Result<Response, reqwest::Error>> + use<>, Error> {
+        request.check(self.plain_http_anywhere)?;
         let method = reqwest::Method::from_bytes(request.method().as_str().as_bytes())
             .map_err(|_| Misuse::InvalidTarget)?;
         let headers = headers_to_send(&request)?;
@@ -173,37 +177,43 @@ impl ReqwestTransport {
         let mut outgoing = reqwest::Request::new(method, url);
         *outgoing.headers_mut() = headers;
         *outgoing.body_mut() = body.map(|body| Bytes::from_owner(Shared(body)).into());
-
-        let mut response = client.execute(outgoing).await.map_err(|error| {
-            let host = error.url().map(host_of).unwrap_or_default();
-            failure(error, host)
-        })?;
-        let too_large = |response: &Response| Error::ReplyTooLarge { host: host_of(response.url()), limit };
-        let announced = response.content_length().unwrap_or(0);
-        if announced > limit as u64 {
-            return Err(too_large(&response));
-        }
-        // What was announced is a promise: memory for more is made when it comes.
-        let promised = usize::try_from(announced).unwrap_or(0).min(FIRST_PART);
-        let mut body = Zeroizing::new(Vec::with_capacity(promised));
-        loop {
-            let chunk = match response.chunk().await {
-                Ok(Some(chunk)) => chunk,
-                Ok(None) => break,
-                Err(error) => return Err(failure(error, host_of(response.url()))),
-            };
-            if body.len() + chunk.len() > limit {
-                return Err(too_large(&response));
-            }
-            grow(&mut body, chunk.len());
-            body.extend_from_slice(&chunk);
-        }
-        Ok(Reply::new(response.status().as_u16(), body).with_headers(headers_received(&response)))
+        Ok(client.execute(outgoing))
     }
 }
 
 /// How much memory is made on a server's word: 64 KiB, more than nearly every reply has.
 const FIRST_PART: usize = 64 * 1024;
+
+async fn receive(
+    pending: impl Future<Output = Result<Response, reqwest::Error>>,
+    limit: usize,
+) -> Result<Reply, Error> {
+    let mut response = pending.await.map_err(|error| {
+        let host = error.url().map(host_of).unwrap_or_default();
+        failure(error, host)
+    })?;
+    let too_large = |response: &Response| Error::ReplyTooLarge { host: host_of(response.url()), limit };
+    let announced = response.content_length().unwrap_or(0);
+    if announced > limit as u64 {
+        return Err(too_large(&response));
+    }
+    // What was announced is a promise: memory for more is made when it comes.
+    let promised = usize::try_from(announced).unwrap_or(0).min(FIRST_PART);
+    let mut body = Zeroizing::new(Vec::with_capacity(promised));
+    loop {
+        let chunk = match response.chunk().await {
+            Ok(Some(chunk)) => chunk,
+            Ok(None) => break,
+            Err(error) => return Err(failure(error, host_of(response.url()))),
+        };
+        if body.len() + chunk.len() > limit {
+            return Err(too_large(&response));
+        }
+        grow(&mut body, chunk.len());
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Reply::new(response.status().as_u16(), body).with_headers(headers_received(&response)))
+}
 
 /// Makes room without leaving an unwiped copy of what was read so far behind.
 fn grow(body: &mut Zeroizing<Vec<u8>>, more: usize) {
