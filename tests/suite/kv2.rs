@@ -29,6 +29,9 @@ behaviours! {
     any_broken_reply_is_a_typed_error,
     #[not_on(Place::Real, "the real server's replies are not lost on request")]
     a_lost_reply_is_asked_for_again,
+    #[not_on(Place::Real, "the real server's replies are not lost on request")]
+    #[not_on(Place::Loopback, "a server that listens cannot refuse a connection")]
+    a_write_is_sent_again_only_if_it_never_arrived,
 }
 
 async fn kv(backend: &Backend) -> String {
@@ -226,4 +229,19 @@ async fn a_lost_reply_is_asked_for_again(backend: Backend) {
         backend.world().faults().inject(Target::vault("/v1/secret/*"), 1, fault);
         assert!(matches!(read(&backend, "secret", "app").await, Read::Found(_)));
     }
+}
+
+async fn a_write_is_sent_again_only_if_it_never_arrived(backend: Backend) {
+    let vault = root(&backend);
+    let body = json!({"data": {"v": "1"}});
+    let logical = vault.logical();
+    let write = || logical.write("secret/data/app", &body);
+    let faults = backend.world().faults();
+    faults.inject(Target::vault("/v1/secret/*"), 1, Fault::Refuse);
+    assert!(write().await.is_ok());
+    faults.inject(Target::vault("/v1/secret/*"), 1, Fault::Drop);
+    let error = write().await.unwrap_err();
+    assert!(matches!(&error, Error::Transport(latchkey_transport::Error::Lost { .. })), "{error:?}");
+    let Read::Found(secret) = read(&backend, "secret", "app").await else { panic!("not found") };
+    assert_eq!(secret.metadata().version, 2, "the lost one was written, and once");
 }
