@@ -15,8 +15,9 @@ use serde_json::{Value, json};
 
 use crate::encoding;
 
-/// How many RSA keys a process makes at most: two in use (a rotation and what was before), one for encryption.
-const POOL: usize = 3;
+/// How many RSA keys a process makes at most: two in use (a rotation and what was before), one for encryption, one of a
+/// cluster that signs the tokens of service accounts.
+const POOL: usize = 4;
 
 /// An RSA key under one name.
 ///
@@ -28,9 +29,12 @@ impl RsaKey {
     /// The key for encryption, as Keycloak announces one beside those for signatures.
     pub(crate) const ENCRYPTION: Self = Self(POOL - 1);
 
+    /// The key of a Kubernetes cluster that exists only by its tokens.
+    pub(crate) const CLUSTER: Self = Self(POOL - 2);
+
     /// The key for the n-th rotation.
     pub(crate) fn for_rotation(rotation: usize) -> Self {
-        Self(rotation % (POOL - 1))
+        Self(rotation % (POOL - 2))
     }
 
     fn pair(self) -> &'static KeyPair {

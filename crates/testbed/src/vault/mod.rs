@@ -1,16 +1,22 @@
 //! The Vault: tokens, policies, mounts, identity and the two ways to log in with an identity provider.
 
+mod approle;
+mod auth;
 mod call;
 mod envelope;
 mod hcl;
 mod identity;
 mod jwt_auth;
+mod kubernetes;
 mod kv2;
 mod mount;
 mod policy;
 mod sys;
+mod token_fields;
 mod tokens;
+mod userpass;
 mod voice;
+mod wrapping;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -39,6 +45,7 @@ pub(crate) struct State {
     mounts: BTreeMap<String, Mount>,
     auth: BTreeMap<String, AuthMount>,
     identity: identity::Identity,
+    drawers: wrapping::Drawers,
     root_token: String,
 }
 
@@ -64,16 +71,21 @@ impl State {
             entity_id: String::new(),
             last_renewal: None,
         });
-        let rules = policy::parse(policy::DEFAULT).unwrap_or_default();
-        let default = policy::Policy { text: policy::DEFAULT.to_owned(), rules, version: 1, modified: now };
+        let built_in = |text: &str| policy::Policy {
+            text: text.to_owned(),
+            rules: policy::parse(text).unwrap_or_default(),
+            version: 1,
+            modified: now,
+        };
         Self {
             voice,
             cluster: sys::Cluster::new(),
             tokens,
-            policies: BTreeMap::from([("default".to_owned(), default)]),
+            policies: BTreeMap::from([("default".to_owned(), built_in(policy::DEFAULT))]),
             mounts: BTreeMap::from([("secret/".to_owned(), Mount::of_dev_server())]),
             auth: BTreeMap::from([("token/".to_owned(), AuthMount::of_tokens())]),
             identity: identity::Identity::default(),
+            drawers: wrapping::Drawers::default(),
             root_token: root_token.to_owned(),
         }
     }
@@ -98,6 +110,16 @@ impl<'w> Vault<'w> {
     /// Whose words it speaks.
     pub fn voice(&self) -> Voice {
         self.world.with_vault(|state| state.voice)
+    }
+
+    /// A token as a pod gets it for its service account, good for an hour: what a login of the Kubernetes method shows.
+    ///
+    /// The audience is the cluster's own where none is said. The double answers the `TokenReview` of such a token itself,
+    /// whatever `kubernetes_host` is configured.
+    pub fn service_account_token(&self, namespace: &str, name: &str, audience: Option<&str>) -> String {
+        let token = kubernetes::mint(namespace, name, audience, self.world.now());
+        self.world.canary().plant(&token, Kind::IdToken);
+        token
     }
 
     /// Does what an operator does with the root token, and returns the answer's JSON; `null` when there is none.
@@ -167,15 +189,15 @@ impl Desk<'_> {
     fn serve(&mut self, request: &Request, path: &str, now: SystemTime) -> Outcome {
         let mut call = Call::read(request, path, self.state.voice, now)?;
         if self.is_login(&call) {
-            return self.login_path(&call);
-        }
-        if call.path == "sys/wrapping/unwrap" && call.operation == Operation::Update {
-            // The token in the body is what counts here; nobody has to log in for it.
-            return self.sys(&call, "wrapping/unwrap");
+            let reply = self.login_path(&call)?;
+            return Ok(self.wrap(reply, call.wrap_ttl, &call));
         }
         let bearer = || request.header("Authorization").and_then(|value| value.strip_prefix("Bearer "));
         let token = request.header("X-Vault-Token").or_else(bearer).unwrap_or_default();
         self.plant(token, Kind::Token);
+        if let Some(outcome) = self.wrapping_token_call(&call, token) {
+            return outcome;
+        }
         call.caller = self.caller(token)?;
         if call.operation == Operation::Update && !self.exists(&call.path) {
             call.operation = Operation::Create;
@@ -184,7 +206,8 @@ impl Desk<'_> {
         if self.state.tokens.of(token).is_some_and(|token| token.uses_left < 0) {
             self.state.tokens.revoke(token);
         }
-        outcome
+        let wrap_ttl = if call.path == "sys/wrapping/unwrap" { 0 } else { call.wrap_ttl };
+        outcome.map(|reply| self.wrap(reply, wrap_ttl, &call))
     }
 
     /// Who holds this token. A call of a token with a number of uses takes one; the last one leaves −1.
@@ -245,6 +268,9 @@ impl Desk<'_> {
     }
 
     fn rules(&self, caller: &Caller) -> Vec<policy::Rule> {
+        if caller.policies.iter().any(|name| name == wrapping::POLICY_NAME) {
+            return policy::parse(wrapping::POLICY).unwrap_or_default();
+        }
         let policies = caller.policies.iter().filter_map(|name| self.state.policies.get(name));
         policies
             .flat_map(|policy| &policy.rules)
@@ -264,10 +290,10 @@ impl Desk<'_> {
         match (first, rest) {
             ("sys", rest) => self.sys(call, rest),
             ("identity", rest) => self.identity(call, rest),
-            ("cubbyhole", _) if call.operation == Operation::Read => Err(Refusal::not_found()),
+            ("cubbyhole", rest) => self.cubbyhole(call, rest),
             ("auth", "token") => Err(Refusal::unsupported_path()),
             ("auth", rest) if rest.starts_with("token/") => self.token(call, &rest["token/".len()..]),
-            ("auth", _) => self.jwt_auth(call),
+            ("auth", _) => self.auth_method(call),
             _ => {
                 let voice = self.state.voice;
                 if call.operation.is_write() || call.operation == Operation::Patch {
@@ -317,6 +343,11 @@ impl Desk<'_> {
     fn plant(&self, secret: &str, kind: Kind) {
         self.world.canary().plant(secret, kind);
     }
+}
+
+/// Remembers a field of a call as a secret.
+fn plant_text(world: &World, call: &Call, name: &str, kind: Kind) {
+    world.canary().plant(&call.text(name), kind);
 }
 
 /// Where the servers ask for `sudo` on top.

@@ -88,9 +88,7 @@ impl Desk<'_> {
                 Ok(self.capabilities_self(call))
             }
             "internal" => self.ui_mount(call, rest),
-            "wrapping" if rest == "unwrap" || rest == "lookup" => {
-                Err(Refusal::bad("wrapping token is not valid or does not exist"))
-            }
+            "wrapping" => self.wrapping(call, rest),
             "config" if rest == "cors" && call.operation == Operation::Read => {
                 Ok(Reply::data(json!({ "enabled": false })).flat())
             }

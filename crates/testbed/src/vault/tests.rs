@@ -8,6 +8,8 @@ use super::*;
 use crate::provider::{Misbehaviour, Span};
 
 mod login;
+mod logins;
+mod wrapping;
 
 /// A world and somebody who asks its Vault.
 struct Bench {
