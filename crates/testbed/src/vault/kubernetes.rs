@@ -189,7 +189,7 @@ pub(super) fn mint(
         "nbf": now,
         "sub": format!("system:serviceaccount:{namespace}:{name}"),
     });
-    jwt::sign(&json!({"alg": "RS256", "kid": "cluster"}), &claims, RsaKey::CLUSTER)
+    jwt::sign(&json!({"alg": "RS256", "kid": "cluster"}), &claims, &RsaKey::CLUSTER.into())
 }
 
 /// The same account has the same id every time.
@@ -261,7 +261,7 @@ fn reviewed(
     if !allows(&role.namespaces, &namespace) {
         return Err("namespace not authorized");
     }
-    if !parts.is_signed_by(keys) {
+    if !parts.is_signed_by(keys, &["RS256", "ES256"]) {
         return Err(DENIED);
     }
     let metadata = Map::from_iter([

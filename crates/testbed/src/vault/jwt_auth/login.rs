@@ -61,7 +61,7 @@ impl Desk<'_> {
         })?;
         let kid = parts.header["kid"].as_str();
         let keys = config.public_keys(self.world, kid).map_err(|why| unverified(&why))?;
-        if parts.is_signed_by(&keys) {
+        if parts.is_signed_by(&keys, &config.algorithms()) {
             return Ok(parts.claims);
         }
         Err(unverified(match config.keys {
