@@ -118,6 +118,9 @@ impl Desk<'_> {
         };
         let entity_id =
             self.state.identity.log_in(&origin, &person.name, &person.metadata, &person.groups, call.now);
+        if self.state.identity.is_disabled(&entity_id) {
+            return Err(Refusal::new(403, "permission denied"));
+        }
         let draft = Draft {
             id: None,
             is_batch: fields.is_batch(),
@@ -132,6 +135,7 @@ impl Desk<'_> {
             display_name: display_name(&mount.trim_end_matches('/').replace('/', "-"), &person.shown),
             path: call.path.clone(),
             entity_id,
+            role: String::new(),
         };
         self.issue(draft, call.now)
     }

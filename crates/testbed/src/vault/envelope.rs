@@ -54,6 +54,20 @@ impl Reply {
         if keys.is_empty() { Err(Refusal::not_found()) } else { Ok(Self::data(json!({ "keys": keys }))) }
     }
 
+    /// The keys after this one, at most so many (0: all); none are not found.
+    pub(super) fn page(mut self, after: &str, limit: usize) -> Outcome {
+        let Some(keys) =
+            self.data.as_mut().and_then(|data| data.get_mut("keys")).and_then(Value::as_array_mut)
+        else {
+            return Ok(self);
+        };
+        keys.retain(|key| key.as_str().is_some_and(|key| key > after));
+        if limit > 0 {
+            keys.truncate(limit);
+        }
+        if keys.is_empty() { Err(Refusal::not_found()) } else { Ok(self) }
+    }
+
     /// The fields of `data` stand beside the envelope's too: `sys/` answers so, from before there was an envelope.
     pub(super) fn flat(mut self) -> Self {
         self.is_flat = true;

@@ -3,6 +3,9 @@
 mod approle;
 mod auth;
 mod call;
+mod condition;
+mod cors;
+mod entities;
 mod envelope;
 mod hcl;
 mod identity;
@@ -13,6 +16,7 @@ mod mount;
 mod policy;
 mod sys;
 mod token_fields;
+mod token_roles;
 mod tokens;
 mod userpass;
 mod voice;
@@ -46,6 +50,10 @@ pub(crate) struct State {
     auth: BTreeMap<String, AuthMount>,
     identity: identity::Identity,
     drawers: wrapping::Drawers,
+    token_roles: BTreeMap<String, token_roles::TokenRole>,
+    cors: cors::Cors,
+    condition: condition::Condition,
+    moves: BTreeMap<String, (String, String)>,
     root_token: String,
 }
 
@@ -70,6 +78,7 @@ impl State {
             path: "auth/token/create".to_owned(),
             entity_id: String::new(),
             last_renewal: None,
+            role: String::new(),
         });
         let built_in = |text: &str| policy::Policy {
             text: text.to_owned(),
@@ -86,6 +95,10 @@ impl State {
             auth: BTreeMap::from([("token/".to_owned(), AuthMount::of_tokens())]),
             identity: identity::Identity::default(),
             drawers: wrapping::Drawers::default(),
+            token_roles: BTreeMap::new(),
+            cors: cors::Cors::default(),
+            condition: condition::Condition::default(),
+            moves: BTreeMap::new(),
             root_token: root_token.to_owned(),
         }
     }
@@ -110,6 +123,23 @@ impl<'w> Vault<'w> {
     /// Whose words it speaks.
     pub fn voice(&self) -> Voice {
         self.world.with_vault(|state| state.voice)
+    }
+
+    /// Seals the Vault, as a restart does: everything but its status answers 503. [`Vault::unseal`] ends it.
+    pub fn seal(&self) {
+        self.world.with_vault(|state| state.condition = condition::Condition::Sealed);
+    }
+
+    /// Makes the Vault a standby: it sends every call to its leader (307), or, where there is none at the moment, says so
+    /// (503). [`Vault::unseal`] makes it active again.
+    pub fn standby(&self, leader: Option<&str>) {
+        let leader = leader.map(str::to_owned);
+        self.world.with_vault(|state| state.condition = condition::Condition::Standby(leader));
+    }
+
+    /// Makes the Vault active again.
+    pub fn unseal(&self) {
+        self.world.with_vault(|state| state.condition = condition::Condition::Active);
     }
 
     /// A token as a pod gets it for its service account, good for an hour: what a login of the Kubernetes method shows.
@@ -147,6 +177,14 @@ pub(crate) fn answer(world: &World, request: &Request) -> Response {
 
 impl Desk<'_> {
     fn answer(&mut self, request: &Request, now: SystemTime) -> Response {
+        if let Some(response) = self.preflight(request) {
+            return response;
+        }
+        let response = self.answer_path(request, now);
+        self.for_page(request, response)
+    }
+
+    fn answer_path(&mut self, request: &Request, now: SystemTime) -> Response {
         let raw = request.path();
         if let Some(clean) = cleaned(raw) {
             return Response::new(307)
@@ -161,6 +199,9 @@ impl Desk<'_> {
                 .with_header("Content-Type", "text/plain; charset=utf-8")
                 .with_body("404 page not found\n");
         };
+        if let Some(response) = self.idle(request, path) {
+            return response;
+        }
         // HashiCorp's free edition has no namespaces, and ignores the header.
         let namespace = request.header("X-Vault-Namespace").filter(|_| self.state.voice == Voice::OpenBao);
         let is_elsewhere = namespace.is_some_and(|name| !matches!(name.trim_matches('/'), "" | "root"));
@@ -168,9 +209,13 @@ impl Desk<'_> {
             Refusal::bad("operation unavailable in namespaces").render()
         } else if is_elsewhere {
             Refusal::new(404, "namespace not found").render()
+        } else if path == "sys/health" && matches!(request.method.as_str(), "GET" | "HEAD") {
+            self.health(request, now)
+        } else if path == "sys/unseal" && matches!(request.method.as_str(), "POST" | "PUT") {
+            self.unseal()
         } else if sys::is_open(path) {
             match request.method.as_str() {
-                "GET" => envelope::framed(200, &self.status(path, now)),
+                "GET" => envelope::framed(200, &self.status(path)),
                 "HEAD" => Response::new(200),
                 _ => Refusal::without_errors(405).render(),
             }
@@ -206,6 +251,7 @@ impl Desk<'_> {
         if self.state.tokens.of(token).is_some_and(|token| token.uses_left < 0) {
             self.state.tokens.revoke(token);
         }
+        let outcome = outcome.and_then(|reply| self.page(reply, &call));
         let wrap_ttl = if call.path == "sys/wrapping/unwrap" { 0 } else { call.wrap_ttl };
         outcome.map(|reply| self.wrap(reply, wrap_ttl, &call))
     }
@@ -224,6 +270,9 @@ impl Desk<'_> {
         }
         let mut policies = token.policies.clone();
         let entity_id = token.entity_id.clone();
+        if self.state.identity.is_disabled(&entity_id) {
+            return Err(Refusal::new(403, "permission denied"));
+        }
         policies.extend(self.state.identity.policies_of(&entity_id));
         Ok(Caller { id: id.to_owned(), policies, entity_id })
     }
@@ -308,6 +357,25 @@ impl Desk<'_> {
                 }
             }
         }
+    }
+
+    /// The part of a list that was asked for: OpenBao's lists of secrets and of an auth method's roles have pages.
+    fn page(&self, reply: Reply, call: &Call) -> Outcome {
+        let has_pages = call.path.starts_with("auth/") && !call.path.starts_with("auth/token/")
+            || self.mount_of(&call.path).is_some();
+        if self.state.voice != Voice::OpenBao || call.operation != Operation::List || !has_pages {
+            return Ok(reply);
+        }
+        let limit = match call.text("limit").as_str() {
+            "" => 0,
+            text => text.parse::<i64>().map_err(|_| {
+                Refusal::bad(
+                    "Field validation failed: error converting input for field \"limit\": '' cannot parse value as 'int': \
+                     strconv.ParseInt: invalid syntax",
+                )
+            })?,
+        };
+        reply.page(&call.text("after"), usize::try_from(limit).unwrap_or(0))
     }
 
     /// The secrets engine that a path is on: its mount path, with the slash.

@@ -84,6 +84,7 @@ impl Desk<'_> {
             path: wrapped.path.clone(),
             entity_id: String::new(),
             last_renewal: None,
+            role: String::new(),
         };
         self.plant(&token.id, Kind::Token);
         let mut info = json!({
