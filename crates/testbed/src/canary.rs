@@ -22,6 +22,8 @@ pub enum Kind {
     RefreshToken,
     /// An authorization code.
     Code,
+    /// The code of a device, or the one that it shows.
+    DeviceCode,
     /// The `state` of a login.
     State,
     /// The `nonce` of a login.

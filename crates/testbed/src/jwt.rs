@@ -1,13 +1,16 @@
 //! Signed tokens: the keys of a process, signing, taking apart, checking.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use aws_lc_rs::{
     encoding::{AsDer, PublicKeyX509Der},
+    hmac,
     rand::SystemRandom,
     rsa::{KeyPair, KeySize},
     signature::{
-        KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaPublicKeyComponents, UnparsedPublicKey,
+        ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ED25519, EcdsaKeyPair, Ed25519KeyPair,
+        KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RSA_PSS_2048_8192_SHA256, RSA_PSS_SHA256,
+        RsaPublicKeyComponents, UnparsedPublicKey,
     },
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -15,8 +18,9 @@ use serde_json::{Value, json};
 
 use crate::encoding;
 
-/// How many RSA keys a process makes at most: two in use (a rotation and what was before), one for encryption.
-const POOL: usize = 3;
+/// How many RSA keys a process makes at most: two in use (a rotation and what was before), one for encryption, one of a
+/// cluster that signs the tokens of service accounts.
+const POOL: usize = 4;
 
 /// An RSA key under one name.
 ///
@@ -28,9 +32,12 @@ impl RsaKey {
     /// The key for encryption, as Keycloak announces one beside those for signatures.
     pub(crate) const ENCRYPTION: Self = Self(POOL - 1);
 
+    /// The key of a Kubernetes cluster that exists only by its tokens.
+    pub(crate) const CLUSTER: Self = Self(POOL - 2);
+
     /// The key for the n-th rotation.
     pub(crate) fn for_rotation(rotation: usize) -> Self {
-        Self(rotation % (POOL - 1))
+        Self(rotation % (POOL - 2))
     }
 
     fn pair(self) -> &'static KeyPair {
@@ -44,11 +51,7 @@ impl RsaKey {
 
     /// The public key as PEM.
     pub(crate) fn pem(self) -> String {
-        let der: Option<PublicKeyX509Der<'_>> = self.pair().public_key().as_der().ok();
-        let text = STANDARD.encode(der.map(|der| der.as_ref().to_vec()).unwrap_or_default());
-        let lines: Vec<&str> =
-            (0..text.len()).step_by(64).map(|at| &text[at..text.len().min(at + 64)]).collect();
-        format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", lines.join("\n"))
+        pem(self.pair().public_key().as_der().ok())
     }
 
     /// The public key as a JWK of [RFC 7517](https://www.rfc-editor.org/rfc/rfc7517).
@@ -58,13 +61,122 @@ impl RsaKey {
         json!({"kid": kid, "kty": "RSA", "alg": alg, "use": usage, "n": n, "e": e})
     }
 
-    fn sign(self, message: &[u8]) -> Vec<u8> {
+    fn sign(self, message: &[u8], algorithm: Algorithm) -> Vec<u8> {
         let pair = self.pair();
+        let padding: &dyn aws_lc_rs::signature::RsaEncoding =
+            if algorithm == Algorithm::Ps256 { &RSA_PSS_SHA256 } else { &RSA_PKCS1_SHA256 };
         let mut signature = vec![0; pair.public_modulus_len()];
         // A key that this process has made signs; were it not so, the signature is zeros, and no check accepts it.
-        let _ = pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature);
+        let _ = pair.sign(padding, &SystemRandom::new(), message, &mut signature);
         signature
     }
+}
+
+/// How a provider signs, by the names of
+/// [RFC 7518, section 3.1](https://www.rfc-editor.org/rfc/rfc7518#section-3.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Algorithm {
+    /// RSASSA-PKCS1-v1_5 with SHA-256, what every provider has.
+    #[default]
+    Rs256,
+    /// RSASSA-PSS with SHA-256.
+    Ps256,
+    /// ECDSA on P-256 with SHA-256.
+    Es256,
+    /// Ed25519, as [RFC 8037](https://www.rfc-editor.org/rfc/rfc8037) names it.
+    EdDsa,
+}
+
+impl Algorithm {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Rs256 => "RS256",
+            Self::Ps256 => "PS256",
+            Self::Es256 => "ES256",
+            Self::EdDsa => "EdDSA",
+        }
+    }
+}
+
+/// A key that signs with one algorithm.
+#[derive(Clone)]
+pub(crate) enum SigningKey {
+    Rsa(RsaKey, Algorithm),
+    P256(Arc<EcdsaKeyPair>),
+    Ed25519(Arc<Ed25519KeyPair>),
+}
+
+impl SigningKey {
+    /// The key for the n-th rotation. RSA keys come from the process, the others are new.
+    pub(crate) fn for_rotation(rotation: usize, algorithm: Algorithm) -> Self {
+        let rsa = || Self::Rsa(RsaKey::for_rotation(rotation), algorithm);
+        match algorithm {
+            Algorithm::Rs256 | Algorithm::Ps256 => rsa(),
+            Algorithm::Es256 => EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)
+                .map_or_else(|_| rsa(), |pair| Self::P256(Arc::new(pair))),
+            Algorithm::EdDsa => {
+                Ed25519KeyPair::generate().map_or_else(|_| rsa(), |pair| Self::Ed25519(Arc::new(pair)))
+            }
+        }
+    }
+
+    pub(crate) fn algorithm(&self) -> Algorithm {
+        match self {
+            Self::Rsa(_, algorithm) => *algorithm,
+            Self::P256(_) => Algorithm::Es256,
+            Self::Ed25519(_) => Algorithm::EdDsa,
+        }
+    }
+
+    pub(crate) fn pem(&self) -> String {
+        match self {
+            Self::Rsa(key, _) => key.pem(),
+            Self::P256(pair) => pem(pair.public_key().as_der().ok()),
+            Self::Ed25519(pair) => pem(pair.public_key().as_der().ok()),
+        }
+    }
+
+    /// The public key as a JWK for signatures.
+    pub(crate) fn jwk(&self, kid: &str) -> Value {
+        let alg = self.algorithm().name();
+        match self {
+            Self::Rsa(key, _) => key.jwk(kid, "sig", alg),
+            Self::P256(pair) => {
+                // An uncompressed point: the octet 4, then both coordinates.
+                let point = pair.public_key().as_ref();
+                let (x, y) = point.get(1..).unwrap_or_default().split_at_checked(32).unwrap_or_default();
+                let (x, y) = (encoding::base64url(x), encoding::base64url(y));
+                json!({"kid": kid, "kty": "EC", "alg": alg, "use": "sig", "crv": "P-256", "x": x, "y": y})
+            }
+            Self::Ed25519(pair) => {
+                let x = encoding::base64url(pair.public_key().as_ref());
+                json!({"kid": kid, "kty": "OKP", "alg": alg, "use": "sig", "crv": "Ed25519", "x": x})
+            }
+        }
+    }
+
+    fn sign(&self, message: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Rsa(key, algorithm) => key.sign(message, *algorithm),
+            Self::P256(pair) => pair
+                .sign(&SystemRandom::new(), message)
+                .map_or_else(|_| Vec::new(), |signature| signature.as_ref().to_vec()),
+            Self::Ed25519(pair) => pair.sign(message).as_ref().to_vec(),
+        }
+    }
+}
+
+impl From<RsaKey> for SigningKey {
+    fn from(key: RsaKey) -> Self {
+        Self::Rsa(key, Algorithm::Rs256)
+    }
+}
+
+fn pem(der: Option<PublicKeyX509Der<'_>>) -> String {
+    let text = STANDARD.encode(der.map(|der| der.as_ref().to_vec()).unwrap_or_default());
+    let lines: Vec<&str> = (0..text.len()).step_by(64).map(|at| &text[at..text.len().min(at + 64)]).collect();
+    format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", lines.join("\n"))
 }
 
 /// Reads `RSAPublicKey` of [RFC 8017, A.1.1](https://www.rfc-editor.org/rfc/rfc8017#appendix-A.1.1): a sequence of two
@@ -92,8 +204,8 @@ fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(length)
 }
 
-/// A compact JWS of [RFC 7515](https://www.rfc-editor.org/rfc/rfc7515), signed with RS256.
-pub(crate) fn sign(header: &Value, claims: &Value, key: RsaKey) -> String {
+/// A compact JWS of [RFC 7515](https://www.rfc-editor.org/rfc/rfc7515); the header must name the key's algorithm.
+pub(crate) fn sign(header: &Value, claims: &Value, key: &SigningKey) -> String {
     let input = unsigned(header, claims);
     let signature = key.sign(input.as_bytes());
     format!("{input}.{}", encoding::base64url(&signature))
@@ -105,10 +217,12 @@ pub(crate) fn unsigned(header: &Value, claims: &Value) -> String {
     format!("{}.{}", part(header), part(claims))
 }
 
-/// The left half of a SHA-256, as `at_hash` has it.
-pub(crate) fn half_hash(text: &str) -> String {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
-    encoding::base64url(&digest.as_ref()[..16])
+/// The left half of the hash that belongs to an algorithm, as `at_hash` has it.
+pub(crate) fn half_hash(text: &str, algorithm: Algorithm) -> String {
+    use aws_lc_rs::digest::{SHA256, SHA512, digest};
+    let hash = if algorithm == Algorithm::EdDsa { &SHA512 } else { &SHA256 };
+    let digest = digest(hash, text.as_bytes());
+    encoding::base64url(&digest.as_ref()[..digest.as_ref().len() / 2])
 }
 
 /// The S256 challenge of [RFC 7636, section 4.2](https://www.rfc-editor.org/rfc/rfc7636#section-4.2).
@@ -146,10 +260,20 @@ pub(crate) fn parse(token: &str) -> Result<Parts<'_>, &'static str> {
 }
 
 impl Parts<'_> {
-    /// Whether one of the keys made the signature. RS256 only, and nothing that is marked critical.
-    pub(crate) fn is_signed_by(&self, keys: &[PublicKey]) -> bool {
-        let plain = self.header["alg"] == "RS256" && self.header.get("crit").is_none();
-        plain && keys.iter().any(|key| key.verify(self.signing_input.as_bytes(), &self.signature))
+    /// Whether one of the keys made the signature, with one of these algorithms. Nothing may be marked critical.
+    pub(crate) fn is_signed_by(&self, keys: &[PublicKey], algorithms: &[&str]) -> bool {
+        let algorithm = self.header["alg"].as_str().unwrap_or_default();
+        let is_plain = algorithms.contains(&algorithm) && self.header.get("crit").is_none();
+        let message = self.signing_input.as_bytes();
+        is_plain && keys.iter().any(|key| key.verify(algorithm, message, &self.signature))
+    }
+
+    /// Whether whoever has this secret made the signature, with HS256.
+    pub(crate) fn is_signed_with(&self, secret: &str) -> bool {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+        self.header["alg"] == "HS256"
+            && self.header.get("crit").is_none()
+            && hmac::verify(&key, self.signing_input.as_bytes(), &self.signature).is_ok()
     }
 }
 
@@ -157,26 +281,30 @@ impl Parts<'_> {
 pub(crate) enum PublicKey {
     /// Modulus and exponent, as a JWK has them.
     Components(Vec<u8>, Vec<u8>),
-    /// `SubjectPublicKeyInfo` or `RSAPublicKey`, DER.
-    Der(Vec<u8>),
+    /// `SubjectPublicKeyInfo` or `RSAPublicKey`, DER; or a point of a curve as it is.
+    Bytes(Vec<u8>),
 }
 
 impl PublicKey {
-    /// Reads a key set. A key that is no RSA key for signatures is passed over; so is one of another name, if the
-    /// token names its key.
+    /// Reads a key set. A key that is none for signatures, or of a type that is unknown here, is passed over; so is one
+    /// of another name, if the token names its key.
     pub(crate) fn of_key_set(keys: &Value, kid: Option<&str>) -> Vec<Self> {
-        let usable = |key: &&Value| {
-            key["kty"] == "RSA"
-                && key["use"] != "enc"
-                && kid.is_none_or(|kid| key["kid"].as_str() == Some(kid))
-        };
+        let usable =
+            |key: &&Value| key["use"] != "enc" && kid.is_none_or(|kid| key["kid"].as_str() == Some(kid));
         let part = |key: &Value, name: &str| key[name].as_str().and_then(encoding::from_base64url);
         keys["keys"]
             .as_array()
             .into_iter()
             .flatten()
             .filter(usable)
-            .filter_map(|key| Some(Self::Components(part(key, "n")?, part(key, "e")?)))
+            .filter_map(|key| match (key["kty"].as_str()?, key["crv"].as_str()) {
+                ("RSA", _) => Some(Self::Components(part(key, "n")?, part(key, "e")?)),
+                ("EC", Some("P-256")) => {
+                    Some(Self::Bytes([vec![4], part(key, "x")?, part(key, "y")?].concat()))
+                }
+                ("OKP", Some("Ed25519")) => Some(Self::Bytes(part(key, "x")?)),
+                _ => None,
+            })
             .collect()
     }
 
@@ -184,17 +312,26 @@ impl PublicKey {
     pub(crate) fn of_pem(pem: &str) -> Option<Self> {
         let inner: String = pem.lines().map(str::trim).filter(|line| !line.starts_with("-----")).collect();
         let der = STANDARD.decode(inner).ok().filter(|der| der.first() == Some(&0x30))?;
-        pem.contains("-----BEGIN").then_some(Self::Der(der))
+        pem.contains("-----BEGIN").then_some(Self::Bytes(der))
     }
 
-    fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
-        match self {
-            Self::Components(n, e) => RsaPublicKeyComponents { n, e }
-                .verify(&RSA_PKCS1_2048_8192_SHA256, message, signature)
-                .is_ok(),
-            Self::Der(der) => {
-                UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, der).verify(message, signature).is_ok()
+    fn verify(&self, algorithm: &str, message: &[u8], signature: &[u8]) -> bool {
+        let rsa = match algorithm {
+            "RS256" => &RSA_PKCS1_2048_8192_SHA256,
+            "PS256" => &RSA_PSS_2048_8192_SHA256,
+            "ES256" | "EdDSA" => {
+                let Self::Bytes(bytes) = self else { return false };
+                return if algorithm == "ES256" {
+                    UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, bytes).verify(message, signature).is_ok()
+                } else {
+                    UnparsedPublicKey::new(&ED25519, bytes).verify(message, signature).is_ok()
+                };
             }
+            _ => return false,
+        };
+        match self {
+            Self::Components(n, e) => RsaPublicKeyComponents { n, e }.verify(rsa, message, signature).is_ok(),
+            Self::Bytes(bytes) => UnparsedPublicKey::new(rsa, bytes).verify(message, signature).is_ok(),
         }
     }
 }
@@ -204,7 +341,7 @@ mod tests {
     use super::*;
 
     fn token() -> String {
-        sign(&json!({"alg": "RS256", "kid": "one"}), &json!({"sub": "x"}), RsaKey::for_rotation(0))
+        sign(&json!({"alg": "RS256", "kid": "one"}), &json!({"sub": "x"}), &RsaKey::for_rotation(0).into())
     }
 
     #[test]
@@ -212,10 +349,33 @@ mod tests {
         let token = token();
         let parts = parse(&token).unwrap();
         let set = json!({"keys": [RsaKey::for_rotation(0).jwk("one", "sig", "RS256")]});
-        assert!(parts.is_signed_by(&PublicKey::of_key_set(&set, Some("one"))));
-        assert!(!parts.is_signed_by(&PublicKey::of_key_set(&set, Some("two"))));
-        assert!(parts.is_signed_by(&[PublicKey::of_pem(&RsaKey::for_rotation(0).pem()).unwrap()]));
-        assert!(!parts.is_signed_by(&[PublicKey::of_pem(&RsaKey::for_rotation(1).pem()).unwrap()]));
+        assert!(parts.is_signed_by(&PublicKey::of_key_set(&set, Some("one")), &["RS256"]));
+        assert!(!parts.is_signed_by(&PublicKey::of_key_set(&set, Some("two")), &["RS256"]));
+        assert!(
+            parts.is_signed_by(&[PublicKey::of_pem(&RsaKey::for_rotation(0).pem()).unwrap()], &["RS256"])
+        );
+        assert!(
+            !parts.is_signed_by(&[PublicKey::of_pem(&RsaKey::for_rotation(1).pem()).unwrap()], &["RS256"])
+        );
+    }
+
+    #[test]
+    fn each_algorithm_is_verified_by_the_jwk_and_the_pem_of_its_key_and_under_no_other_name() {
+        for algorithm in [Algorithm::Rs256, Algorithm::Ps256, Algorithm::Es256, Algorithm::EdDsa] {
+            let (key, other) =
+                (SigningKey::for_rotation(0, algorithm), SigningKey::for_rotation(1, algorithm));
+            let name = algorithm.name();
+            let token = sign(&json!({ "alg": name }), &json!({"sub": "x"}), &key);
+            let parts = parse(&token).unwrap();
+            let set = |key: &SigningKey| PublicKey::of_key_set(&json!({"keys": [key.jwk("k")]}), None);
+            assert!(parts.is_signed_by(&set(&key), &[name]), "{name} by its JWK");
+            assert!(
+                parts.is_signed_by(&[PublicKey::of_pem(&key.pem()).unwrap()], &[name]),
+                "{name} by its PEM"
+            );
+            assert!(!parts.is_signed_by(&set(&other), &[name]), "{name} by another key");
+            assert!(!parts.is_signed_by(&set(&key), &["HS256"]), "{name} where it is not wanted");
+        }
     }
 
     #[test]

@@ -45,8 +45,9 @@ mod world;
 pub use canary::{Canary, Kind};
 pub use clock::Clock;
 pub use faults::{Fault, Faults, Lost, Target};
+pub use jwt::Algorithm;
 pub use message::{Request, Response};
-pub use provider::{Consent, Lifetimes, Misbehaviour, Provider, Span, User};
+pub use provider::{Consent, Lifetimes, LogoutDelivery, Misbehaviour, Provider, Span, User};
 #[cfg(feature = "serve")]
 pub use serve::{Served, serve};
 pub use vault::{Vault, Voice};

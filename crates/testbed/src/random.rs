@@ -25,6 +25,11 @@ pub(crate) fn base62(length: usize) -> String {
         .collect()
 }
 
+/// Capital letters, as a person can type them.
+pub(crate) fn letters(length: usize) -> String {
+    (0..length).map(|_| char::from(b'A' + bytes::<1>()[0] % 26)).collect()
+}
+
 /// Base64url of this many random bytes.
 pub(crate) fn base64url<const N: usize>() -> String {
     encoding::base64url(&bytes::<N>())

@@ -11,15 +11,23 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
 
 use crate::{
+    LogoutDelivery,
     message::{Request, Response},
     world::{BODY_LIMIT, Side, World, WorldBuilder},
 };
 
 /// One byte more than a server reads would do; one mebibyte more leaves room for how the body is framed.
 const RECEIVED_AT_MOST: usize = BODY_LIMIT + 1024 * 1024;
+
+/// How long a client may take for a logout token.
+const DELIVERED_WITHIN: Duration = Duration::from_secs(5);
 
 /// How often other free ports are tried when the one on `127.0.0.1` is taken on `::1`.
 const ATTEMPTS: usize = 8;
@@ -140,10 +148,32 @@ async fn answer(
         Err(error) => return Err(Arc::from(error)),
     };
     let (result, delay) = world.handle_at(side, &request);
+    for delivery in world.provider().take_logout_deliveries() {
+        // By the back channel and on its own: the person's browser does not wait for it.
+        tokio::spawn(tokio::time::timeout(DELIVERED_WITHIN, deliver(delivery)));
+    }
     if delay > Duration::ZERO {
         tokio::time::sleep(delay).await;
     }
     result.map(framed).map_err(|lost| Arc::new(lost) as Arc<dyn std::error::Error + Send + Sync>)
+}
+
+/// Posts a logout token to the client. Whatever comes back is the client's affair, as it is Keycloak's.
+async fn deliver(delivery: LogoutDelivery) -> io::Result<()> {
+    let request = delivery.request();
+    let url = url::Url::parse(&delivery.uri).map_err(io::Error::other)?;
+    let host = url.host_str().unwrap_or_default();
+    let port = url.port_or_known_default().unwrap_or(80);
+    let mut stream = TcpStream::connect((host.trim_matches(['[', ']']), port)).await?;
+    let head = format!(
+        "POST {} HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n",
+        url.path(),
+        request.body.len()
+    );
+    stream.write_all(head.as_bytes()).await?;
+    stream.write_all(&request.body).await?;
+    stream.read_to_end(&mut Vec::new()).await.map(|_| ())
 }
 
 fn framed(response: Response) -> hyper::Response<Full<Bytes>> {
@@ -163,11 +193,6 @@ fn framed(response: Response) -> hyper::Response<Full<Bytes>> {
 #[cfg(test)]
 mod tests {
     use std::time::Instant;
-
-    use tokio::{
-        io::{AsyncReadExt as _, AsyncWriteExt as _},
-        net::TcpStream,
-    };
 
     use super::*;
     use crate::{Clock, Fault, Target};
@@ -221,6 +246,29 @@ mod tests {
             let begun = Instant::now();
             exchange(&vault, &get("/v1/sys/health")).await.unwrap();
             assert!(begun.elapsed() >= Duration::from_millis(120));
+        });
+    }
+
+    #[test]
+    fn a_logout_token_is_posted_to_the_client() {
+        runtime().block_on(async {
+            let client = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+            let uri = format!("http://127.0.0.1:{}/logout", client.local_addr().unwrap().port());
+            let served = serve(World::builder().backchannel_logout_uri(&uri), 0, 0).await.unwrap();
+            let world = served.world();
+            let query =
+                "client_id=vault-oidc&redirect_uri=http://localhost/cb&response_type=code&scope=openid";
+            let authorize = format!("{}/protocol/openid-connect/auth?{query}", world.issuer());
+            world.provider().sign_in(&authorize, "reader", "reader").unwrap().unwrap();
+            world.provider().end_sessions();
+            // Any request at all: the deliveries go out beside its answer.
+            let vault = world.vault_address().trim_start_matches("http://").to_owned();
+            exchange(&vault, &get("/v1/sys/health")).await.unwrap();
+            let (mut stream, _) = client.accept().await.unwrap();
+            let mut received = vec![0; 4096];
+            let length = stream.read(&mut received).await.unwrap();
+            let received = String::from_utf8_lossy(&received[..length]).into_owned();
+            assert!(received.starts_with("POST /logout HTTP/1.1\r\n"), "{received}");
         });
     }
 

@@ -209,7 +209,11 @@ pub struct WorldBuilder {
     root_token: String,
     client_id: String,
     client_secret: String,
+    client_keys: serde_json::Value,
+    public_clients: Vec<String>,
     redirect_uris: Vec<String>,
+    web_origins: Vec<String>,
+    logout_uri: Option<String>,
     users: Vec<User>,
 }
 
@@ -223,7 +227,11 @@ impl Default for WorldBuilder {
             root_token: "root".to_owned(),
             client_id: "vault-oidc".to_owned(),
             client_secret: "s3cr3t".to_owned(),
+            client_keys: serde_json::Value::Null,
+            public_clients: Vec::new(),
             redirect_uris: Vec::new(),
+            web_origins: Vec::new(),
+            logout_uri: None,
             users: vec![
                 User::new("reader", "reader").with_roles(&["reader"]),
                 User::new("management", "management").with_roles(&["management", "reader"]),
@@ -270,6 +278,32 @@ impl WorldBuilder {
         self
     }
 
+    /// The public keys of the client, as a JWK set, for `private_key_jwt`; none unless said.
+    pub fn client_keys(mut self, keys: &serde_json::Value) -> Self {
+        self.client_keys = keys.clone();
+        self
+    }
+
+    /// One more client, a public one: it has no secret, and may do what the confidential client may, except to get tokens
+    /// in its own name.
+    pub fn public_client(mut self, id: &str) -> Self {
+        self.public_clients.push(id.to_owned());
+        self
+    }
+
+    /// One more origin whose pages may read what the provider answers, beside loopback and those of the redirect
+    /// addresses.
+    pub fn web_origin(mut self, origin: &str) -> Self {
+        self.web_origins.push(origin.to_owned());
+        self
+    }
+
+    /// Where the client wants its logout tokens; nowhere unless said.
+    pub fn backchannel_logout_uri(mut self, uri: &str) -> Self {
+        self.logout_uri = Some(uri.to_owned());
+        self
+    }
+
     /// One more redirect address of the client, beside any port on loopback and `urn:ietf:wg:oauth:2.0:oob`.
     ///
     /// A star at its end matches the rest, as in Keycloak.
@@ -298,8 +332,16 @@ impl WorldBuilder {
         }
         let now = self.clock.now();
         let vault = vault::State::new(self.voice, &self.root_token, now);
-        let provider =
-            provider::State::new(self.client_id, self.client_secret, self.redirect_uris, self.users);
+        let provider = provider::State::new(provider::Setup {
+            client_id: self.client_id,
+            client_secret: self.client_secret,
+            client_keys: self.client_keys,
+            public_clients: self.public_clients,
+            redirect_uris: self.redirect_uris,
+            web_origins: self.web_origins,
+            logout_uri: self.logout_uri,
+            users: self.users,
+        });
         World(Arc::new(Inner {
             clock: self.clock,
             canary,

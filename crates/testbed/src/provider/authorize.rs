@@ -1,8 +1,10 @@
 //! The authorization endpoint and the sign-in form.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use super::{Consent, Desk, Misbehaviour, OUT_OF_BAND, REALM_PATH, Session, page};
+use serde_json::json;
+
+use super::{Consent, Desk, Misbehaviour, OUT_OF_BAND, REALM_PATH, Session, json, json_error, page};
 use crate::{
     canary::Kind,
     encoding,
@@ -14,6 +16,7 @@ use crate::{
 /// What the client asked for, kept while the person looks at the form.
 #[derive(Clone)]
 pub(super) struct Asked {
+    pub(super) client: String,
     /// Exactly as it was sent: the token request must repeat it.
     pub(super) redirect_uri: String,
     response_mode: String,
@@ -23,13 +26,29 @@ pub(super) struct Asked {
     pub(super) scope: String,
 }
 
+/// What happens once the person has signed in.
+#[derive(Clone)]
+enum Purpose {
+    /// The browser is sent back to the client.
+    SendBack(Asked),
+    /// The device that shows this code gets its tokens.
+    Device(String),
+}
+
 /// A sign-in page that is open somewhere.
 pub(super) struct Page {
-    asked: Asked,
+    purpose: Purpose,
     opened: SystemTime,
     cookie: String,
     tab: String,
     execution: String,
+}
+
+/// An authorization request that came by the back channel.
+pub(super) struct Pushed {
+    client: String,
+    fields: Fields,
+    expires: SystemTime,
 }
 
 /// What a code stands for.
@@ -46,16 +65,34 @@ impl Desk<'_> {
         let Some(client_id) = fields.value("client_id") else {
             return page::sorry("Missing parameters: client_id");
         };
-        if client_id != self.state.client_id {
+        if !self.state.knows_client(client_id) {
             return page::sorry("Client not found.");
         }
+        if let Some(request_uri) = fields.value("request_uri") {
+            let pushed = self.state.pushed.remove(request_uri);
+            let fits = |pushed: &Pushed| pushed.client == client_id && self.now < pushed.expires;
+            return match pushed.filter(fits) {
+                Some(pushed) => self.authorize_client(request, client_id, &pushed.fields),
+                None => page::sorry("Invalid Request"),
+            };
+        }
+        self.authorize_client(request, client_id, fields)
+    }
+
+    fn authorize_client(&mut self, request: &Request, client_id: &str, fields: &Fields) -> Response {
         let Some(redirect_uri) = fields.value("redirect_uri").filter(|uri| self.allows_redirect(uri)) else {
             return page::sorry("Invalid parameter: redirect_uri");
         };
         for (name, kind) in [("state", Kind::State), ("nonce", Kind::Nonce)] {
             self.plant(fields.value(name).unwrap_or_default(), kind);
         }
+        let max_age = match fields.value("max_age").map(str::parse::<u64>) {
+            Some(Err(_)) => return page::sorry("Invalid Request"),
+            Some(Ok(seconds)) => Some(Duration::from_secs(seconds)),
+            None => None,
+        };
         let asked = Asked {
+            client: client_id.to_owned(),
             redirect_uri: redirect_uri.to_owned(),
             response_mode: fields.value("response_mode").unwrap_or("query").to_owned(),
             state: fields.value("state").map(str::to_owned),
@@ -68,21 +105,67 @@ impl Desk<'_> {
         }
         let prompt = fields.value("prompt").unwrap_or_default();
         let session = http::cookie(request, "KEYCLOAK_IDENTITY").and_then(|cookie| {
+            let is_fresh = |session: &Session| max_age.is_none_or(|age| session.started + age >= self.now);
             let alive = |(sid, session): (&String, &Session)| {
-                (session.cookie == cookie && self.state.session(sid, self.now).is_some()).then(|| sid.clone())
+                let is_his = session.cookie == cookie && is_fresh(session);
+                (is_his && self.state.session(sid, self.now).is_some()).then(|| sid.clone())
             };
             self.state.sessions.iter().find_map(alive)
         });
         match session {
             Some(sid) if !prompt.contains("login") => self.send_back_code(asked, sid),
             _ if prompt.contains("none") => self.send_back_error(&asked, "login_required", None),
-            _ => self.open_page(asked),
+            _ => self.open_page(Purpose::SendBack(asked)),
         }
     }
 
-    fn open_page(&mut self, asked: Asked) -> Response {
+    /// [RFC 9126](https://www.rfc-editor.org/rfc/rfc9126): the request is pushed first, and the browser carries a name.
+    pub(super) fn push(&mut self, request: &Request) -> Response {
+        const LIFETIME: Duration = Duration::from_secs(60);
+        let fields = Fields::of_body(request);
+        let Ok(client) = self.check_client(request, &fields) else {
+            return json_error(401, "invalid_request", Some("Authentication failed."));
+        };
+        let refuse = |description| json_error(400, "invalid_request", Some(description));
+        if fields.has("request_uri") {
+            return refuse("It is not allowed to include request_uri to PAR.");
+        }
+        if !fields.value("redirect_uri").is_some_and(|uri| self.allows_redirect(uri)) {
+            return refuse("Invalid parameter: redirect_uri");
+        }
+        match complaint(&fields) {
+            Some(("unsupported_response_type", _)) => return refuse("Unsupported response type"),
+            Some((_, description)) => return refuse(description),
+            None => {}
+        }
+        for (name, kind) in [("state", Kind::State), ("nonce", Kind::Nonce)] {
+            self.plant(fields.value(name).unwrap_or_default(), kind);
+        }
+        let uri = format!("urn:ietf:params:oauth:request_uri:{}", random::uuid());
+        self.state.pushed.insert(uri.clone(), Pushed { client, fields, expires: self.now + LIFETIME });
+        let mut response = json(&json!({ "request_uri": uri, "expires_in": LIFETIME.as_secs() }));
+        response.status = 201;
+        response
+    }
+
+    /// The page where a person types the code that a device shows, and the sign-in behind it.
+    pub(super) fn device_page(&mut self, request: &Request) -> Response {
+        let fields =
+            if request.method == "POST" { Fields::of_body(request) } else { Fields::of_query(request) };
+        let action = format!("{}/device", self.issuer());
+        let Some(code) = fields.value("device_user_code").or_else(|| fields.value("user_code")) else {
+            return page::user_code(&action, None);
+        };
+        let code = code.trim().to_uppercase();
+        if self.pending_device(&code).is_none() {
+            return page::user_code(&action, Some("Invalid code, please try again."));
+        }
+        self.open_page(Purpose::Device(code))
+    }
+
+    fn open_page(&mut self, purpose: Purpose) -> Response {
         let page = Page {
-            asked,
+            purpose,
             opened: self.now,
             cookie: random::uuid(),
             tab: random::base64url::<8>(),
@@ -122,12 +205,12 @@ impl Desk<'_> {
         let Some(page) = known else {
             return page::sorry("Your login attempt timed out. Login will start from the beginning.");
         };
-        let asked = page.asked.clone();
+        let purpose = page.purpose.clone();
         let form = Fields::of_body(request);
         let asks = self.state.consent == Consent::Asked;
         if asks && form.has("cancel") {
             self.state.pages.remove(session_code);
-            return self.send_back_error(&asked, "access_denied", None);
+            return self.refused(&purpose);
         }
         let (name, password) =
             (form.value("username").unwrap_or_default(), form.value("password").unwrap_or_default());
@@ -138,13 +221,33 @@ impl Desk<'_> {
         };
         self.state.pages.remove(session_code);
         if self.state.consent == Consent::Refused {
-            return self.send_back_error(&asked, "access_denied", None);
+            return self.refused(&purpose);
         }
         let (sid, identity) = (random::uuid(), random::base64url::<48>());
         self.plant(&identity, Kind::Cookie);
         let cookie = format!("KEYCLOAK_IDENTITY={identity}; Path={REALM_PATH}/; HttpOnly; SameSite=Lax");
         self.state.sessions.insert(sid.clone(), Session { user, started: self.now, cookie: identity });
-        self.send_back_code(asked, sid).with_header("Set-Cookie", &cookie)
+        let answer = match purpose {
+            Purpose::SendBack(asked) => self.send_back_code(asked, sid),
+            Purpose::Device(code) => {
+                self.decide_device(&code, Some(sid));
+                page::notice(
+                    "Device Login Successful",
+                    "You may close this browser window and go back to your device.",
+                )
+            }
+        };
+        answer.with_header("Set-Cookie", &cookie)
+    }
+
+    fn refused(&mut self, purpose: &Purpose) -> Response {
+        match purpose {
+            Purpose::SendBack(asked) => self.send_back_error(asked, "access_denied", None),
+            Purpose::Device(code) => {
+                self.decide_device(code, None);
+                page::notice("Device Login Failed", "Consent denied for connecting the device.")
+            }
+        }
     }
 
     /// Keycloak's code: a random part, the session, the client.
@@ -209,7 +312,7 @@ impl Desk<'_> {
     }
 
     /// Any port on loopback, out-of-band, and what the world's builder added.
-    fn allows_redirect(&self, redirect_uri: &str) -> bool {
+    pub(super) fn allows_redirect(&self, redirect_uri: &str) -> bool {
         if redirect_uri == OUT_OF_BAND {
             return true;
         }

@@ -9,6 +9,10 @@ impl Desk<'_> {
     /// The document of [OpenID Connect Discovery, section 4](https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderConfig).
     pub(super) fn configuration(&mut self) -> Response {
         let issuer = self.issuer();
+        // The one that everybody must have, and the one that signs now.
+        let mut algorithms = vec!["RS256", self.state.algorithm.name()];
+        algorithms.dedup();
+        let methods = ["private_key_jwt", "client_secret_basic", "client_secret_post", "client_secret_jwt"];
         let mut document = json!({
             "issuer": issuer,
             "authorization_endpoint": self.endpoint("auth"),
@@ -18,20 +22,27 @@ impl Desk<'_> {
             "end_session_endpoint": self.endpoint("logout"),
             "revocation_endpoint": self.endpoint("revoke"),
             "jwks_uri": self.endpoint("certs"),
+            "device_authorization_endpoint": self.endpoint("auth/device"),
+            "pushed_authorization_request_endpoint": self.endpoint("ext/par/request"),
+            "require_pushed_authorization_requests": false,
             "frontchannel_logout_supported": false,
-            "backchannel_logout_supported": false,
-            "grant_types_supported": ["authorization_code", "client_credentials", "refresh_token"],
+            "backchannel_logout_supported": true,
+            "backchannel_logout_session_supported": true,
+            "grant_types_supported": ["authorization_code", "client_credentials", "refresh_token",
+                "urn:ietf:params:oauth:grant-type:device_code", "urn:ietf:params:oauth:grant-type:token-exchange"],
             "response_types_supported": ["code"],
             "response_modes_supported": ["query", "fragment", "form_post"],
             "subject_types_supported": ["public"],
-            "id_token_signing_alg_values_supported": ["RS256"],
-            "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
-            "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
-            "revocation_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+            "id_token_signing_alg_values_supported": algorithms,
+            "userinfo_signing_alg_values_supported": algorithms,
+            "token_endpoint_auth_methods_supported": methods,
+            "token_endpoint_auth_signing_alg_values_supported": ["RS256", "PS256", "ES256", "EdDSA", "HS256"],
+            "introspection_endpoint_auth_methods_supported": methods,
+            "revocation_endpoint_auth_methods_supported": methods,
             "scopes_supported": ["openid", "profile", "email", "roles", "offline_access"],
             "claim_types_supported": ["normal"],
             "claims_supported": ["iss", "sub", "aud", "exp", "iat", "name", "given_name", "family_name",
-                "preferred_username", "email", "acr", "azp", "nonce"],
+                "preferred_username", "email", "acr", "azp", "nonce", "auth_time"],
             "claims_parameter_supported": false,
             "request_parameter_supported": false,
             "request_uri_parameter_supported": false,
@@ -64,7 +75,7 @@ impl Desk<'_> {
                 json!({"kid": "new", "kty": "ML", "alg": "ML-DSA-99", "use": "sig", "pub": "AAAA"}),
             );
         }
-        keys.extend(self.state.keys.iter().rev().map(|key| key.key.jwk(&key.kid, "sig", "RS256")));
+        keys.extend(self.state.keys.iter().rev().map(|key| key.key.jwk(&key.kid)));
         Response::new(200).with_header("Cache-Control", "no-cache").with_json(&json!({ "keys": keys }))
     }
 

@@ -93,6 +93,30 @@ pub enum Misbehaviour {
     RefreshOtherSubject,
     /// A refreshed ID token has another `iss`.
     RefreshOtherIssuer,
+    /// A refreshed ID token has another `aud`.
+    RefreshOtherAudience,
+    /// A refreshed ID token says that the person signed in just now, which is not so.
+    RefreshOtherAuthTime,
+    /// The reply to a refresh has no refresh token: the old one is to be kept.
+    RefreshKeepsToken,
+    /// The browser comes back from a logout without the `state` that was sent.
+    LogoutStateMissing,
+    /// The browser comes back from a logout with another `state`.
+    LogoutStateOther,
+    /// The logout token is not signed: `alg` is `none`.
+    LogoutAlgNone,
+    /// The logout token says HS256, and its signature is none.
+    LogoutOtherAlg,
+    /// The logout token has another `iss`.
+    LogoutOtherIssuer,
+    /// The logout token has another `aud`.
+    LogoutOtherAudience,
+    /// The logout token has no `events`.
+    LogoutWithoutEvent,
+    /// The logout token has another event.
+    LogoutOtherEvent,
+    /// The logout token has a `nonce`, which it must not have.
+    LogoutWithNonce,
 }
 
 /// What is signed, and how.
@@ -140,6 +164,31 @@ impl Misbehaviour {
         )
     }
 
+    pub(crate) fn is_in_refreshed_id_token(&self) -> bool {
+        use Misbehaviour as M;
+        matches!(
+            self,
+            M::RefreshOtherSubject
+                | M::RefreshOtherIssuer
+                | M::RefreshOtherAudience
+                | M::RefreshOtherAuthTime
+        )
+    }
+
+    pub(crate) fn is_in_logout_token(&self) -> bool {
+        use Misbehaviour as M;
+        matches!(
+            self,
+            M::LogoutAlgNone
+                | M::LogoutOtherAlg
+                | M::LogoutOtherIssuer
+                | M::LogoutOtherAudience
+                | M::LogoutWithoutEvent
+                | M::LogoutOtherEvent
+                | M::LogoutWithNonce
+        )
+    }
+
     /// Does the wrong to an ID token.
     pub(crate) fn spoil(self, draft: &mut Draft, now: u64) {
         let Draft { header, claims, signature } = draft;
@@ -156,7 +205,8 @@ impl Misbehaviour {
             Self::MissingIssuedAt => without("iat"),
             Self::MissingExpiry => without("exp"),
             Self::OtherIssuer | Self::RefreshOtherIssuer => claims["iss"] = "https://evil.example.com".into(),
-            Self::OtherAudience => claims["aud"] = "somebody-else".into(),
+            Self::RefreshOtherAuthTime => claims["auth_time"] = (now + 1).into(),
+            Self::OtherAudience | Self::RefreshOtherAudience => claims["aud"] = "somebody-else".into(),
             Self::ExtraAudience => claims["aud"] = json!([claims["aud"], "somebody-else"]),
             Self::AudienceAsList => claims["aud"] = json!([claims["aud"]]),
             Self::OtherAuthorizedParty => claims["azp"] = "somebody-else".into(),

@@ -1,24 +1,32 @@
 //! The OpenID provider: Keycloak's layout, one realm, one confidential client.
 
 mod authorize;
+mod claims;
+mod client;
+mod cors;
+mod device;
+mod inspect;
+mod logout;
 mod metadata;
 mod misbehaviour;
+mod operator;
 mod page;
 mod token;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fmt,
     time::{Duration, SystemTime},
 };
 
+pub use logout::LogoutDelivery;
 pub use misbehaviour::{Misbehaviour, Span};
+pub use operator::Provider;
 
 use crate::{
     canary::Kind,
-    faults::Lost,
     http::Fields,
-    jwt::RsaKey,
+    jwt::{Algorithm, SigningKey},
     message::{Request, Response},
     random,
     world::World,
@@ -125,28 +133,54 @@ pub enum Consent {
     Refused,
 }
 
+/// What a provider is like at its beginning.
+pub(crate) struct Setup {
+    pub(crate) client_id: String,
+    pub(crate) client_secret: String,
+    pub(crate) client_keys: serde_json::Value,
+    pub(crate) public_clients: Vec<String>,
+    pub(crate) redirect_uris: Vec<String>,
+    pub(crate) web_origins: Vec<String>,
+    pub(crate) logout_uri: Option<String>,
+    pub(crate) users: Vec<User>,
+}
+
 pub(crate) struct State {
     client_id: String,
     client_secret: String,
+    client_keys: serde_json::Value,
+    public_clients: Vec<String>,
     redirect_uris: Vec<String>,
+    web_origins: Vec<String>,
+    logout_uri: Option<String>,
     users: Vec<User>,
+    /// Which of the users is the client itself, once it has an account.
+    service_account: Option<usize>,
     keys: Vec<Key>,
+    algorithm: Algorithm,
     rotations: usize,
     encryption_kid: String,
     pages: HashMap<String, authorize::Page>,
+    pushed: HashMap<String, authorize::Pushed>,
     codes: HashMap<String, authorize::Grant>,
+    devices: HashMap<String, device::Device>,
     sessions: HashMap<String, Session>,
     access_tokens: HashMap<String, token::Access>,
     refresh_tokens: HashMap<String, token::Refresh>,
+    /// The ids of the assertions that clients have shown.
+    assertions: HashSet<String>,
+    outbox: Vec<LogoutDelivery>,
     misbehaviours: Vec<(Misbehaviour, Span)>,
     consent: Consent,
     lifetimes: Lifetimes,
     rotates_refresh_tokens: bool,
+    reuse_interval: Duration,
+    signs_userinfo: bool,
 }
 
 struct Key {
     kid: String,
-    key: RsaKey,
+    key: SigningKey,
 }
 
 /// A person's session with the provider.
@@ -157,36 +191,44 @@ struct Session {
 }
 
 impl State {
-    pub(crate) fn new(
-        client_id: String,
-        client_secret: String,
-        redirect_uris: Vec<String>,
-        users: Vec<User>,
-    ) -> Self {
+    pub(crate) fn new(setup: Setup) -> Self {
         let mut state = Self {
-            client_id,
-            client_secret,
-            redirect_uris,
-            users,
+            client_id: setup.client_id,
+            client_secret: setup.client_secret,
+            client_keys: setup.client_keys,
+            public_clients: setup.public_clients,
+            redirect_uris: setup.redirect_uris,
+            web_origins: setup.web_origins,
+            logout_uri: setup.logout_uri,
+            users: setup.users,
+            service_account: None,
             keys: Vec::new(),
+            algorithm: Algorithm::default(),
             rotations: 0,
             encryption_kid: random::base64url::<32>(),
             pages: HashMap::new(),
+            pushed: HashMap::new(),
             codes: HashMap::new(),
+            devices: HashMap::new(),
             sessions: HashMap::new(),
             access_tokens: HashMap::new(),
             refresh_tokens: HashMap::new(),
+            assertions: HashSet::new(),
+            outbox: Vec::new(),
             misbehaviours: Vec::new(),
             consent: Consent::default(),
             lifetimes: Lifetimes::default(),
             rotates_refresh_tokens: false,
+            reuse_interval: Duration::ZERO,
+            signs_userinfo: false,
         };
         state.rotate_keys();
         state
     }
 
     fn rotate_keys(&mut self) {
-        self.keys.push(Key { kid: random::base64url::<32>(), key: RsaKey::for_rotation(self.rotations) });
+        let key = SigningKey::for_rotation(self.rotations, self.algorithm);
+        self.keys.push(Key { kid: random::base64url::<32>(), key });
         self.rotations += 1;
     }
 
@@ -206,109 +248,6 @@ impl State {
     }
 }
 
-/// The provider's side of a [`World`]: what a test may ask of it without going through HTTP.
-#[derive(Clone, Copy, Debug)]
-pub struct Provider<'w> {
-    world: &'w World,
-}
-
-impl<'w> Provider<'w> {
-    pub(crate) fn new(world: &'w World) -> Self {
-        Self { world }
-    }
-
-    /// The client's identifier.
-    pub fn client_id(&self) -> String {
-        self.world.with_provider(|state| state.client_id.clone())
-    }
-
-    /// The client's secret.
-    pub fn client_secret(&self) -> String {
-        self.world.with_provider(|state| state.client_secret.clone())
-    }
-
-    /// The people who may sign in.
-    pub fn users(&self) -> Vec<User> {
-        self.world.with_provider(|state| state.users.clone())
-    }
-
-    /// Makes the provider do something wrong, once or from now on.
-    pub fn misbehave(&self, how: Misbehaviour, span: Span) {
-        self.world.with_provider(|state| state.misbehaviours.push((how, span)));
-    }
-
-    /// Ends every misbehaviour.
-    pub fn behave(&self) {
-        self.world.with_provider(|state| state.misbehaviours.clear());
-    }
-
-    /// Says what happens after the password was right.
-    pub fn set_consent(&self, consent: Consent) {
-        self.world.with_provider(|state| state.consent = consent);
-    }
-
-    /// Says how long codes, tokens and sessions are good for; what was handed out keeps its time.
-    pub fn set_lifetimes(&self, lifetimes: Lifetimes) {
-        self.world.with_provider(|state| state.lifetimes = lifetimes);
-    }
-
-    /// Whether a refresh token may be used only once. Off by default, as in Keycloak.
-    pub fn set_refresh_rotation(&self, on: bool) {
-        self.world.with_provider(|state| state.rotates_refresh_tokens = on);
-    }
-
-    /// Signs with a new key from now on; the key set still lists the old ones.
-    pub fn rotate_keys(&self) {
-        self.world.with_provider(State::rotate_keys);
-    }
-
-    /// Takes all keys but the newest out of the key set.
-    pub fn forget_old_keys(&self) {
-        self.world.with_provider(|state| {
-            let old = state.keys.len() - 1;
-            state.keys.drain(..old);
-        });
-    }
-
-    /// The key that signs now, as PEM, for a verifier that is configured with keys.
-    pub fn public_key_pem(&self) -> String {
-        self.world.with_provider(|state| state.keys.last().map_or_else(String::new, |key| key.key.pem()))
-    }
-
-    /// An ID token for this person, as a sign-in just now would have given it; empty for a stranger.
-    pub fn id_token(&self, user: &str) -> String {
-        let (world, now) = (self.world, self.world.now());
-        world.with_provider(|state| Desk { world, state, now }.mint_id_token(user))
-    }
-
-    /// Ends every session, as an administrator would: refresh tokens and access tokens are dead from now on.
-    pub fn end_sessions(&self) {
-        self.world.with_provider(|state| state.sessions.clear());
-    }
-
-    /// Does what a person in a browser does: opens the address, fills in the form, and returns where the browser is
-    /// sent. `None` where no form comes or the password is wrong.
-    ///
-    /// # Errors
-    ///
-    /// What a fault of the plan lost on the way.
-    pub fn sign_in(&self, authorize_url: &str, name: &str, password: &str) -> Result<Option<String>, Lost> {
-        let page = self.world.handle(Request::get(authorize_url))?;
-        let Some(action) = page::form_action(&page.text()) else { return Ok(None) };
-        let cookies: Vec<&str> = page
-            .headers
-            .iter()
-            .filter(|(name, _)| name == "Set-Cookie")
-            .filter_map(|(_, value)| value.split(';').next())
-            .collect();
-        let post = Request::post(&action)
-            .with_header("Cookie", &cookies.join("; "))
-            .with_form(&[("username", name), ("password", password)]);
-        let answer = self.world.handle(post)?;
-        Ok(answer.header("Location").map(str::to_owned))
-    }
-}
-
 /// Whoever answers a request: the world, the provider's state and the time, for as long as one request takes.
 struct Desk<'a> {
     world: &'a World,
@@ -324,6 +263,13 @@ pub(crate) fn answer(world: &World, request: &Request) -> Response {
 
 impl Desk<'_> {
     fn answer(&mut self, request: &Request) -> Response {
+        match request.header("Origin") {
+            Some(origin) => self.answer_page(request, origin),
+            None => self.route(request),
+        }
+    }
+
+    fn route(&mut self, request: &Request) -> Response {
         let path = request.path();
         let Some(realm) = path.strip_prefix("/realms/") else {
             return json_error(404, "Unable to find matching target resource method", None);
@@ -344,7 +290,11 @@ impl Desk<'_> {
             ("protocol/openid-connect/userinfo", "GET" | "POST") => self.userinfo(request),
             ("protocol/openid-connect/token/introspect", "POST") => self.introspect(request),
             ("protocol/openid-connect/revoke", "POST") => self.revoke(request),
-            ("protocol/openid-connect/logout", "GET") => self.logout(&Fields::of_query(request)),
+            ("protocol/openid-connect/auth/device", "POST") => self.begin_device(request),
+            ("device", "GET" | "POST") => self.device_page(request),
+            ("protocol/openid-connect/ext/par/request", "POST") => self.push(request),
+            ("protocol/openid-connect/logout", "GET") => self.logout(request, &Fields::of_query(request)),
+            ("protocol/openid-connect/logout/logout-confirm", "POST") => self.logout_confirmed(request),
             ("protocol/openid-connect/logout", "POST") => self.logout_client(request),
             ("", "GET") => self.realm(),
             (

@@ -76,8 +76,40 @@ pub(super) fn out_of_band(fields: &Fields) -> Response {
     }
 }
 
+/// Something that went as it should, or did not; there is nothing to do.
+pub(super) fn notice(title: &str, message: &str) -> Response {
+    page(200, title, &format!("<p class=\"instruction\">{}</p>", escape_html(message)))
+}
+
+/// The form for the code that a device shows.
+pub(super) fn user_code(action: &str, message: Option<&str>) -> Response {
+    let status = if message.is_some() { 401 } else { 200 };
+    let message = message.map_or_else(String::new, |text| {
+        format!("<p id=\"input-error\" role=\"alert\">{}</p>\n", escape_html(text))
+    });
+    let body = format!(
+        "{message}<form id=\"kc-user-verify-device-user-code-form\" action=\"{}\" method=\"post\">\n\
+         <p><label for=\"device-user-code\">Enter the code provided by your device and click Submit</label> \
+         <input id=\"device-user-code\" name=\"device_user_code\" autocomplete=\"off\" autofocus></p>\n\
+         <button type=\"submit\">Submit</button>\n</form>",
+        escape_html(action)
+    );
+    page(status, "Device Login", &body)
+}
+
+/// Asks whether the session is to end.
+pub(super) fn confirm_logout(action: &str) -> Response {
+    let body = format!(
+        "<p class=\"instruction\">Do you want to log out?</p>\n\
+         <form id=\"kc-logout-confirm\" action=\"{}\" method=\"post\">\n\
+         <button type=\"submit\" name=\"confirmLogout\" id=\"kc-logout\">Logout</button>\n</form>",
+        escape_html(action)
+    );
+    page(200, "Logging out", &body)
+}
+
 pub(super) fn signed_out() -> Response {
-    page(200, "You are logged out", "")
+    notice("You are logged out", "You are logged out")
 }
 
 /// Where the form of a page goes.

@@ -64,6 +64,8 @@ pub(super) struct Call {
     pub(super) content_type: Option<String>,
     pub(super) caller: Caller,
     pub(super) now: SystemTime,
+    /// Seconds for which the answer is to be wrapped; 0: not at all.
+    pub(super) wrap_ttl: u64,
 }
 
 impl Call {
@@ -104,6 +106,7 @@ impl Call {
             content_type,
             caller: Caller::default(),
             now,
+            wrap_ttl: super::wrapping::asked_for(request)?,
         })
     }
 
@@ -153,6 +156,16 @@ pub(super) fn list_of(value: Option<&Value>) -> Vec<String> {
             text.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect()
         }
     }
+}
+
+/// The names at one level: what follows a slash is folded into its folder. The keys come sorted.
+pub(super) fn folders<'a>(keys: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let level =
+        |rest: &str| rest.split_once('/').map_or_else(|| rest.to_owned(), |(folder, _)| format!("{folder}/"));
+    let mut names: Vec<String> = keys.map(level).collect();
+    names.sort();
+    names.dedup();
+    names
 }
 
 pub(super) fn seconds_of(value: Option<&Value>) -> Result<u64, Refusal> {

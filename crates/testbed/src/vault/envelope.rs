@@ -9,7 +9,7 @@ use crate::{encoding::go_json, message::Response, random};
 pub(super) type Outcome = Result<Reply, Refusal>;
 
 /// A good answer.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Reply {
     status: Option<u16>,
     data: Option<Value>,
@@ -17,6 +17,7 @@ pub(super) struct Reply {
     warnings: Vec<String>,
     lease_duration: u64,
     is_flat: bool,
+    wrap_info: Option<Value>,
 }
 
 impl Reply {
@@ -33,10 +34,38 @@ impl Reply {
         Self { auth: Some(auth), ..Self::default() }
     }
 
+    /// The token that stands for an answer, in place of the answer.
+    pub(super) fn wrapped(wrap_info: Value) -> Self {
+        Self { wrap_info: Some(wrap_info), ..Self::default() }
+    }
+
+    pub(super) fn is_wrapped(&self) -> bool {
+        self.wrap_info.is_some()
+    }
+
+    /// The accessor of the token that this answer hands out.
+    pub(super) fn accessor(&self) -> Option<String> {
+        self.auth.as_ref()?["accessor"].as_str().map(str::to_owned)
+    }
+
     /// A list of keys; an empty one is not found.
     pub(super) fn keys(keys: impl IntoIterator<Item = String>) -> Outcome {
         let keys: Vec<String> = keys.into_iter().collect();
         if keys.is_empty() { Err(Refusal::not_found()) } else { Ok(Self::data(json!({ "keys": keys }))) }
+    }
+
+    /// The keys after this one, at most so many (0: all); none are not found.
+    pub(super) fn page(mut self, after: &str, limit: usize) -> Outcome {
+        let Some(keys) =
+            self.data.as_mut().and_then(|data| data.get_mut("keys")).and_then(Value::as_array_mut)
+        else {
+            return Ok(self);
+        };
+        keys.retain(|key| key.as_str().is_some_and(|key| key > after));
+        if limit > 0 {
+            keys.truncate(limit);
+        }
+        if keys.is_empty() { Err(Refusal::not_found()) } else { Ok(self) }
     }
 
     /// The fields of `data` stand beside the envelope's too: `sys/` answers so, from before there was an envelope.
@@ -77,26 +106,32 @@ impl Reply {
         self.with_warning(format!("Endpoint ignored these unrecognized parameters: [{list}]"))
     }
 
-    fn is_nothing(&self) -> bool {
-        self.data.is_none() && self.auth.is_none() && self.warnings.is_empty()
+    pub(super) fn is_nothing(&self) -> bool {
+        self.data.is_none() && self.auth.is_none() && self.warnings.is_empty() && self.wrap_info.is_none()
     }
 
-    pub(super) fn render(self, voice: Voice, mount_type: &str) -> Response {
+    pub(super) fn render(mut self, voice: Voice, mount_type: &str) -> Response {
         if self.is_nothing() {
             return bare(204);
         }
-        let mut body = match (&self.data, self.is_flat) {
-            (Some(Value::Object(fields)), true) => fields.clone(),
+        let flat = self.data.clone().filter(|_| self.is_flat);
+        if let Some(data) = &mut self.data {
+            // A Go map is written in the order of its keys.
+            data.sort_all_objects();
+        }
+        let mut body = match flat {
+            Some(Value::Object(fields)) => fields,
             _ => Map::new(),
         };
         let warnings = if self.warnings.is_empty() { Value::Null } else { json!(self.warnings) };
         for (name, value) in [
-            ("request_id", random::uuid().into()),
+            // The answer that was put away has the number, the one that goes out has none.
+            ("request_id", if self.wrap_info.is_some() { String::new() } else { random::uuid() }.into()),
             ("lease_id", "".into()),
             ("renewable", false.into()),
             ("lease_duration", self.lease_duration.into()),
             ("data", self.data.unwrap_or_default()),
-            ("wrap_info", Value::Null),
+            ("wrap_info", self.wrap_info.unwrap_or_default()),
             ("warnings", warnings),
             ("auth", self.auth.unwrap_or_default()),
         ] {

@@ -16,16 +16,34 @@ pub(super) struct Identity {
     groups: BTreeMap<String, Group>,
 }
 
-struct Entity {
-    name: String,
+pub(super) struct Entity {
+    pub(super) name: String,
     created: SystemTime,
-    aliases: Vec<Alias>,
+    pub(super) updated: SystemTime,
+    pub(super) policies: Vec<String>,
+    pub(super) metadata: Value,
+    pub(super) is_disabled: bool,
+    pub(super) aliases: Vec<Alias>,
 }
 
-struct Alias {
-    id: String,
+impl Entity {
+    pub(super) fn new(now: SystemTime) -> Self {
+        Self {
+            name: format!("entity_{}", random::hex(8)),
+            created: now,
+            updated: now,
+            policies: Vec::new(),
+            metadata: Value::Null,
+            is_disabled: false,
+            aliases: Vec::new(),
+        }
+    }
+}
+
+pub(super) struct Alias {
+    pub(super) id: String,
     name: String,
-    accessor: String,
+    pub(super) accessor: String,
     mount_path: String,
     mount_type: String,
     metadata: Map<String, Value>,
@@ -72,11 +90,8 @@ impl Identity {
         });
         let id = known.unwrap_or_else(|| {
             let id = random::uuid();
-            let entity = Entity {
-                name: format!("entity_{}", random::hex(8)),
-                created: now,
-                aliases: vec![origin.alias(name, metadata.clone(), now)],
-            };
+            let mut entity = Entity::new(now);
+            entity.aliases.push(origin.alias(name, metadata.clone(), now));
             self.entities.insert(id.clone(), entity);
             id
         });
@@ -95,11 +110,65 @@ impl Identity {
         id
     }
 
-    /// What an entity gets from its groups, sorted.
+    /// What an entity gets by itself and from its groups, sorted.
     pub(super) fn policies_of(&self, entity_id: &str) -> Vec<String> {
         let groups = self.groups.values().filter(|group| group.members.contains(entity_id));
-        let policies: BTreeSet<String> = groups.flat_map(|group| group.policies.iter().cloned()).collect();
+        let own = self.entities.get(entity_id).into_iter().flat_map(|entity| &entity.policies);
+        let policies: BTreeSet<String> =
+            groups.flat_map(|group| &group.policies).chain(own).cloned().collect();
         policies.into_iter().collect()
+    }
+
+    pub(super) fn has_entity(&self, id: &str) -> bool {
+        self.entities.contains_key(id)
+    }
+
+    pub(super) fn is_disabled(&self, id: &str) -> bool {
+        self.entities.get(id).is_some_and(|entity| entity.is_disabled)
+    }
+
+    pub(super) fn entity_named(&self, name: &str) -> Option<String> {
+        self.entities
+            .iter()
+            .find(|(_, entity)| entity.name.eq_ignore_ascii_case(name))
+            .map(|(id, _)| id.clone())
+    }
+
+    /// Whose alias on a mount this is.
+    pub(super) fn entity_of(&self, accessor: &str, name: &str) -> Option<String> {
+        let is_it = |alias: &Alias| alias.accessor == accessor && alias.name == name;
+        self.entities.iter().find(|(_, entity)| entity.aliases.iter().any(is_it)).map(|(id, _)| id.clone())
+    }
+
+    pub(super) fn entity_mut(&mut self, id: &str, new: impl FnOnce() -> Entity) -> &mut Entity {
+        self.entities.entry(id.to_owned()).or_insert_with(new)
+    }
+
+    pub(super) fn forget_entity(&mut self, id: &str) {
+        self.entities.remove(id);
+        for group in self.groups.values_mut() {
+            group.members.remove(id);
+        }
+    }
+
+    pub(super) fn forget_alias(&mut self, id: &str) {
+        for entity in self.entities.values_mut() {
+            entity.aliases.retain(|alias| alias.id != id);
+        }
+    }
+
+    pub(super) fn drop_alias_of(&mut self, accessor: &str, name: &str) {
+        for entity in self.entities.values_mut() {
+            entity.aliases.retain(|alias| alias.accessor != accessor || alias.name != name);
+        }
+    }
+
+    pub(super) fn describe_alias(&self, id: &str) -> Option<Value> {
+        let all = self.entities.iter().flat_map(|(owner, it)| it.aliases.iter().map(move |it| (owner, it)));
+        let (owner, alias) = all.into_iter().find(|(_, alias)| alias.id == id)?;
+        let mut value = alias.in_full(owner);
+        value["namespace_id"] = "root".into();
+        Some(value)
     }
 
     /// Puts what a policy says about "whoever asks" in place: `{{identity.entity.id}}` and its like.
@@ -152,7 +221,7 @@ impl Identity {
 }
 
 impl Origin {
-    fn alias(&self, name: &str, metadata: Map<String, Value>, now: SystemTime) -> Alias {
+    pub(super) fn alias(&self, name: &str, metadata: Map<String, Value>, now: SystemTime) -> Alias {
         Alias {
             id: random::uuid(),
             name: name.to_owned(),
@@ -167,6 +236,15 @@ impl Origin {
 }
 
 impl Alias {
+    fn in_full(&self, owner: &str) -> Value {
+        let mut value = described(self, owner);
+        value["id"] = self.id.as_str().into();
+        value["creation_time"] = rfc3339(self.created).into();
+        value["last_update_time"] = rfc3339(self.updated).into();
+        value["merged_from_canonical_ids"] = Value::Null;
+        value
+    }
+
     fn in_short(&self) -> Value {
         json!({
             "id": self.id,
@@ -261,7 +339,11 @@ impl Desk<'_> {
             (["entity", "id"], Operation::List) => {
                 let info = self.state.identity.entities.iter().map(|(id, entity)| {
                     let aliases: Vec<Value> = entity.aliases.iter().map(Alias::in_short).collect();
-                    (id.clone(), json!({ "aliases": aliases, "name": entity.name }))
+                    let mut info = json!({ "name": entity.name });
+                    if !aliases.is_empty() {
+                        info["aliases"] = json!(aliases);
+                    }
+                    (id.clone(), info)
                 });
                 keys_with_info(&info.collect())
             }
@@ -280,7 +362,20 @@ impl Desk<'_> {
                 let id = found.map(|(id, _)| id.clone()).unwrap_or_default();
                 self.read_entity(&id)
             }
-            (["group" | "group-alias" | "entity", ..], _) => Err(Refusal::unsupported_operation()),
+            (["entity" | "entity-alias", ..] | ["lookup", "entity"], _) => self.entities(call, &parts),
+            (["lookup", "group"], _) if is_write => {
+                let id = call.text("id");
+                let id = if id.is_empty() {
+                    self.state.identity.group_named(&call.text("name")).cloned()
+                } else {
+                    Some(id)
+                };
+                match id.and_then(|id| self.read_group(&id).ok()) {
+                    Some(found) => Ok(found),
+                    None => Ok(Reply::nothing()),
+                }
+            }
+            (["group" | "group-alias", ..], _) => Err(Refusal::unsupported_operation()),
             _ => Err(Refusal::unsupported_path()),
         }
     }
@@ -416,7 +511,7 @@ impl Desk<'_> {
         aliases.into_iter().find(|(_, alias)| alias.id == id)
     }
 
-    fn origin_of(&self, accessor: &str) -> Option<Origin> {
+    pub(super) fn origin_of(&self, accessor: &str) -> Option<Origin> {
         let (path, mount) = self.state.auth.iter().find(|(_, mount)| mount.accessor == accessor)?;
         Some(Origin {
             accessor: accessor.to_owned(),
@@ -425,7 +520,7 @@ impl Desk<'_> {
         })
     }
 
-    fn read_entity(&self, id: &str) -> Outcome {
+    pub(super) fn read_entity(&self, id: &str) -> Outcome {
         let entity = self.state.identity.entities.get(id).ok_or_else(Refusal::not_found)?;
         let groups: Vec<&String> = self
             .state
@@ -435,32 +530,21 @@ impl Desk<'_> {
             .filter(|(_, group)| group.members.contains(id))
             .map(|(id, _)| id)
             .collect();
-        let aliases: Vec<Value> = entity
-            .aliases
-            .iter()
-            .map(|alias| {
-                let mut value = described(alias, id);
-                value["id"] = alias.id.as_str().into();
-                value["creation_time"] = rfc3339(alias.created).into();
-                value["last_update_time"] = rfc3339(alias.updated).into();
-                value["merged_from_canonical_ids"] = Value::Null;
-                value
-            })
-            .collect();
+        let aliases: Vec<Value> = entity.aliases.iter().map(|alias| alias.in_full(id)).collect();
         Ok(Reply::data(json!({
             "aliases": aliases,
             "creation_time": rfc3339(entity.created),
             "direct_group_ids": groups,
-            "disabled": false,
+            "disabled": entity.is_disabled,
             "group_ids": groups,
             "id": id,
             "inherited_group_ids": [],
-            "last_update_time": rfc3339(entity.created),
+            "last_update_time": rfc3339(entity.updated),
             "merged_entity_ids": null,
-            "metadata": null,
+            "metadata": super::entities::or_null(&entity.metadata),
             "name": entity.name,
             "namespace_id": "root",
-            "policies": [],
+            "policies": entity.policies,
         })))
     }
 }

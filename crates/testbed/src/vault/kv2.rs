@@ -133,9 +133,7 @@ impl Store {
         if version.is_gone(call.now) {
             return Ok(Reply::data(json!({ "data": null, "metadata": about })).with_status(404));
         }
-        let mut data = go_numbers(version.data.clone());
-        // The server keeps data as a Go map, which is written in the order of its keys.
-        data.sort_all_objects();
+        let data = go_numbers(version.data.clone());
         Ok(Reply::data(json!({ "data": data, "metadata": about })).ignoring(&call.data, &["version"]))
     }
 

@@ -1,16 +1,26 @@
 //! The Vault: tokens, policies, mounts, identity and the two ways to log in with an identity provider.
 
+mod approle;
+mod auth;
 mod call;
+mod condition;
+mod cors;
+mod entities;
 mod envelope;
 mod hcl;
 mod identity;
 mod jwt_auth;
+mod kubernetes;
 mod kv2;
 mod mount;
 mod policy;
 mod sys;
+mod token_fields;
+mod token_roles;
 mod tokens;
+mod userpass;
 mod voice;
+mod wrapping;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -39,6 +49,11 @@ pub(crate) struct State {
     mounts: BTreeMap<String, Mount>,
     auth: BTreeMap<String, AuthMount>,
     identity: identity::Identity,
+    drawers: wrapping::Drawers,
+    token_roles: BTreeMap<String, token_roles::TokenRole>,
+    cors: cors::Cors,
+    condition: condition::Condition,
+    moves: BTreeMap<String, (String, String)>,
     root_token: String,
 }
 
@@ -63,17 +78,27 @@ impl State {
             path: "auth/token/create".to_owned(),
             entity_id: String::new(),
             last_renewal: None,
+            role: String::new(),
         });
-        let rules = policy::parse(policy::DEFAULT).unwrap_or_default();
-        let default = policy::Policy { text: policy::DEFAULT.to_owned(), rules, version: 1, modified: now };
+        let built_in = |text: &str| policy::Policy {
+            text: text.to_owned(),
+            rules: policy::parse(text).unwrap_or_default(),
+            version: 1,
+            modified: now,
+        };
         Self {
             voice,
             cluster: sys::Cluster::new(),
             tokens,
-            policies: BTreeMap::from([("default".to_owned(), default)]),
+            policies: BTreeMap::from([("default".to_owned(), built_in(policy::DEFAULT))]),
             mounts: BTreeMap::from([("secret/".to_owned(), Mount::of_dev_server())]),
             auth: BTreeMap::from([("token/".to_owned(), AuthMount::of_tokens())]),
             identity: identity::Identity::default(),
+            drawers: wrapping::Drawers::default(),
+            token_roles: BTreeMap::new(),
+            cors: cors::Cors::default(),
+            condition: condition::Condition::default(),
+            moves: BTreeMap::new(),
             root_token: root_token.to_owned(),
         }
     }
@@ -98,6 +123,33 @@ impl<'w> Vault<'w> {
     /// Whose words it speaks.
     pub fn voice(&self) -> Voice {
         self.world.with_vault(|state| state.voice)
+    }
+
+    /// Seals the Vault, as a restart does: everything but its status answers 503. [`Vault::unseal`] ends it.
+    pub fn seal(&self) {
+        self.world.with_vault(|state| state.condition = condition::Condition::Sealed);
+    }
+
+    /// Makes the Vault a standby: it sends every call to its leader (307), or, where there is none at the moment, says so
+    /// (503). [`Vault::unseal`] makes it active again.
+    pub fn standby(&self, leader: Option<&str>) {
+        let leader = leader.map(str::to_owned);
+        self.world.with_vault(|state| state.condition = condition::Condition::Standby(leader));
+    }
+
+    /// Makes the Vault active again.
+    pub fn unseal(&self) {
+        self.world.with_vault(|state| state.condition = condition::Condition::Active);
+    }
+
+    /// A token as a pod gets it for its service account, good for an hour: what a login of the Kubernetes method shows.
+    ///
+    /// The audience is the cluster's own where none is said. The double answers the `TokenReview` of such a token itself,
+    /// whatever `kubernetes_host` is configured.
+    pub fn service_account_token(&self, namespace: &str, name: &str, audience: Option<&str>) -> String {
+        let token = kubernetes::mint(namespace, name, audience, self.world.now());
+        self.world.canary().plant(&token, Kind::IdToken);
+        token
     }
 
     /// Does what an operator does with the root token, and returns the answer's JSON; `null` when there is none.
@@ -125,6 +177,14 @@ pub(crate) fn answer(world: &World, request: &Request) -> Response {
 
 impl Desk<'_> {
     fn answer(&mut self, request: &Request, now: SystemTime) -> Response {
+        if let Some(response) = self.preflight(request) {
+            return response;
+        }
+        let response = self.answer_path(request, now);
+        self.for_page(request, response)
+    }
+
+    fn answer_path(&mut self, request: &Request, now: SystemTime) -> Response {
         let raw = request.path();
         if let Some(clean) = cleaned(raw) {
             return Response::new(307)
@@ -139,6 +199,9 @@ impl Desk<'_> {
                 .with_header("Content-Type", "text/plain; charset=utf-8")
                 .with_body("404 page not found\n");
         };
+        if let Some(response) = self.idle(request, path) {
+            return response;
+        }
         // HashiCorp's free edition has no namespaces, and ignores the header.
         let namespace = request.header("X-Vault-Namespace").filter(|_| self.state.voice == Voice::OpenBao);
         let is_elsewhere = namespace.is_some_and(|name| !matches!(name.trim_matches('/'), "" | "root"));
@@ -146,9 +209,13 @@ impl Desk<'_> {
             Refusal::bad("operation unavailable in namespaces").render()
         } else if is_elsewhere {
             Refusal::new(404, "namespace not found").render()
+        } else if path == "sys/health" && matches!(request.method.as_str(), "GET" | "HEAD") {
+            self.health(request, now)
+        } else if path == "sys/unseal" && matches!(request.method.as_str(), "POST" | "PUT") {
+            self.unseal()
         } else if sys::is_open(path) {
             match request.method.as_str() {
-                "GET" => envelope::framed(200, &self.status(path, now)),
+                "GET" => envelope::framed(200, &self.status(path)),
                 "HEAD" => Response::new(200),
                 _ => Refusal::without_errors(405).render(),
             }
@@ -167,15 +234,15 @@ impl Desk<'_> {
     fn serve(&mut self, request: &Request, path: &str, now: SystemTime) -> Outcome {
         let mut call = Call::read(request, path, self.state.voice, now)?;
         if self.is_login(&call) {
-            return self.login_path(&call);
-        }
-        if call.path == "sys/wrapping/unwrap" && call.operation == Operation::Update {
-            // The token in the body is what counts here; nobody has to log in for it.
-            return self.sys(&call, "wrapping/unwrap");
+            let reply = self.login_path(&call)?;
+            return Ok(self.wrap(reply, call.wrap_ttl, &call));
         }
         let bearer = || request.header("Authorization").and_then(|value| value.strip_prefix("Bearer "));
         let token = request.header("X-Vault-Token").or_else(bearer).unwrap_or_default();
         self.plant(token, Kind::Token);
+        if let Some(outcome) = self.wrapping_token_call(&call, token) {
+            return outcome;
+        }
         call.caller = self.caller(token)?;
         if call.operation == Operation::Update && !self.exists(&call.path) {
             call.operation = Operation::Create;
@@ -184,7 +251,9 @@ impl Desk<'_> {
         if self.state.tokens.of(token).is_some_and(|token| token.uses_left < 0) {
             self.state.tokens.revoke(token);
         }
-        outcome
+        let outcome = outcome.and_then(|reply| self.page(reply, &call));
+        let wrap_ttl = if call.path == "sys/wrapping/unwrap" { 0 } else { call.wrap_ttl };
+        outcome.map(|reply| self.wrap(reply, wrap_ttl, &call))
     }
 
     /// Who holds this token. A call of a token with a number of uses takes one; the last one leaves −1.
@@ -201,6 +270,9 @@ impl Desk<'_> {
         }
         let mut policies = token.policies.clone();
         let entity_id = token.entity_id.clone();
+        if self.state.identity.is_disabled(&entity_id) {
+            return Err(Refusal::new(403, "permission denied"));
+        }
         policies.extend(self.state.identity.policies_of(&entity_id));
         Ok(Caller { id: id.to_owned(), policies, entity_id })
     }
@@ -245,6 +317,9 @@ impl Desk<'_> {
     }
 
     fn rules(&self, caller: &Caller) -> Vec<policy::Rule> {
+        if caller.policies.iter().any(|name| name == wrapping::POLICY_NAME) {
+            return policy::parse(wrapping::POLICY).unwrap_or_default();
+        }
         let policies = caller.policies.iter().filter_map(|name| self.state.policies.get(name));
         policies
             .flat_map(|policy| &policy.rules)
@@ -264,10 +339,10 @@ impl Desk<'_> {
         match (first, rest) {
             ("sys", rest) => self.sys(call, rest),
             ("identity", rest) => self.identity(call, rest),
-            ("cubbyhole", _) if call.operation == Operation::Read => Err(Refusal::not_found()),
+            ("cubbyhole", rest) => self.cubbyhole(call, rest),
             ("auth", "token") => Err(Refusal::unsupported_path()),
             ("auth", rest) if rest.starts_with("token/") => self.token(call, &rest["token/".len()..]),
-            ("auth", _) => self.jwt_auth(call),
+            ("auth", _) => self.auth_method(call),
             _ => {
                 let voice = self.state.voice;
                 if call.operation.is_write() || call.operation == Operation::Patch {
@@ -282,6 +357,25 @@ impl Desk<'_> {
                 }
             }
         }
+    }
+
+    /// The part of a list that was asked for: OpenBao's lists of secrets and of an auth method's roles have pages.
+    fn page(&self, reply: Reply, call: &Call) -> Outcome {
+        let has_pages = call.path.starts_with("auth/") && !call.path.starts_with("auth/token/")
+            || self.mount_of(&call.path).is_some();
+        if self.state.voice != Voice::OpenBao || call.operation != Operation::List || !has_pages {
+            return Ok(reply);
+        }
+        let limit = match call.text("limit").as_str() {
+            "" => 0,
+            text => text.parse::<i64>().map_err(|_| {
+                Refusal::bad(
+                    "Field validation failed: error converting input for field \"limit\": '' cannot parse value as 'int': \
+                     strconv.ParseInt: invalid syntax",
+                )
+            })?,
+        };
+        reply.page(&call.text("after"), usize::try_from(limit).unwrap_or(0))
     }
 
     /// The secrets engine that a path is on: its mount path, with the slash.
@@ -317,6 +411,11 @@ impl Desk<'_> {
     fn plant(&self, secret: &str, kind: Kind) {
         self.world.canary().plant(secret, kind);
     }
+}
+
+/// Remembers a field of a call as a secret.
+fn plant_text(world: &World, call: &Call, name: &str, kind: Kind) {
+    world.canary().plant(&call.text(name), kind);
 }
 
 /// Where the servers ask for `sudo` on top.

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Call, Operation, Outcome, Refusal, Reply, Voice, call, jwt_auth::JwtAuth, kv2, tokens::SYSTEM_MAX_TTL,
+    Call, Operation, Outcome, Refusal, Reply, Voice, approle::AppRole, call, jwt_auth::JwtAuth,
+    kubernetes::Kubernetes, kv2, tokens::SYSTEM_MAX_TTL, userpass::Userpass,
 };
 use crate::{encoding::go_numbers, random};
 
@@ -26,7 +27,29 @@ pub(super) struct AuthMount {
     pub(super) kind: String,
     pub(super) accessor: String,
     pub(super) about: About,
-    pub(super) jwt: JwtAuth,
+    pub(super) method: Method,
+}
+
+/// What an auth method knows.
+pub(super) enum Method {
+    /// Tokens themselves, and the methods that this double only lists.
+    Bare,
+    Jwt(JwtAuth),
+    Userpass(Userpass),
+    AppRole(AppRole),
+    Kubernetes(Kubernetes),
+}
+
+impl Method {
+    fn of_kind(kind: &str) -> Self {
+        match kind {
+            "jwt" | "oidc" => Self::Jwt(JwtAuth::default()),
+            "userpass" => Self::Userpass(Userpass::default()),
+            "approle" => Self::AppRole(AppRole::default()),
+            "kubernetes" => Self::Kubernetes(Kubernetes::default()),
+            _ => Self::Bare,
+        }
+    }
 }
 
 /// What both sorts of mounts have.
@@ -185,7 +208,7 @@ impl AuthMount {
         let about = About::of_server("token", "auth_token", "token based credentials");
         let accessor = about.accessor.clone();
         let about = About { token_type: Some("default-service"), ..about };
-        Self { kind: "token".to_owned(), accessor, about, jwt: JwtAuth::default() }
+        Self { kind: "token".to_owned(), accessor, about, method: Method::Bare }
     }
 }
 
@@ -349,7 +372,8 @@ pub(super) fn methods(
             }
             let about = About::read(call, &kind, &format!("auth_{kind}"), Some("default-service"))?;
             let accessor = about.accessor.clone();
-            methods.insert(path, AuthMount { kind, accessor, about, jwt: JwtAuth::default() });
+            let method = Method::of_kind(&kind);
+            methods.insert(path, AuthMount { kind, accessor, about, method });
             only(Reply::nothing())
         }
         _ => Err(Refusal::unsupported_operation()),

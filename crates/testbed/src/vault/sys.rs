@@ -1,12 +1,9 @@
 //! `sys/`: what a server says of itself, and what operators set up.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::{Call, Desk, Operation, Outcome, Refusal, Reply, Voice, mount, policy};
-use crate::{
-    encoding::{rfc3339, unix_seconds},
-    random,
-};
+use super::{Call, Caller, Desk, Operation, Outcome, Refusal, Reply, Voice, mount, policy};
+use crate::{encoding::rfc3339, random};
 
 /// The paths that anybody may read, without a token and without an envelope.
 pub(super) fn is_open(path: &str) -> bool {
@@ -15,43 +12,9 @@ pub(super) fn is_open(path: &str) -> bool {
 
 impl Desk<'_> {
     /// The answers without an envelope.
-    pub(super) fn status(&self, path: &str, now: std::time::SystemTime) -> Value {
-        let voice = self.state.voice;
-        let cluster = &self.state.cluster;
-        match (path, voice) {
-            ("sys/health", _) => {
-                let mut health = json!({
-                    "initialized": true,
-                    "sealed": false,
-                    "standby": false,
-                    "performance_standby": false,
-                    "replication_performance_mode": "disabled",
-                    "replication_dr_mode": "disabled",
-                    "server_time_utc": unix_seconds(now),
-                    "version": voice.version(),
-                    "cluster_name": cluster.name,
-                    "cluster_id": cluster.id,
-                });
-                if let (Voice::OpenBao, Some(fields)) = (voice, health.as_object_mut()) {
-                    fields.remove("performance_standby");
-                }
-                health
-            }
-            ("sys/seal-status", _) => json!({
-                "type": "shamir",
-                "initialized": true,
-                "sealed": false,
-                "t": 1,
-                "n": 1,
-                "progress": 0,
-                "nonce": "",
-                "recovery_seal": false,
-                "version": voice.version(),
-                "migration": false,
-                "cluster_name": cluster.name,
-                "cluster_id": cluster.id,
-                "storage_type": "inmem",
-            }),
+    pub(super) fn status(&self, path: &str) -> Value {
+        match (path, self.state.voice) {
+            ("sys/seal-status", _) => self.seal_status(),
             ("sys/init", _) => json!({ "initialized": true }),
             (_, Voice::OpenBao) => json!({ "ha_enabled": false }),
             (_, Voice::Vault) => json!({
@@ -85,14 +48,23 @@ impl Desk<'_> {
                 self.policies(call, rest.trim_start_matches("acl").trim_start_matches('/'), false)
             }
             "capabilities-self" if rest.is_empty() && call.operation.is_write() => {
-                Ok(self.capabilities_self(call))
+                self.capabilities_self(call)
             }
             "internal" => self.ui_mount(call, rest),
-            "wrapping" if rest == "unwrap" || rest == "lookup" => {
-                Err(Refusal::bad("wrapping token is not valid or does not exist"))
+            "wrapping" => self.wrapping(call, rest),
+            "config" if rest == "cors" => self.configure_cors(call),
+            "capabilities" | "capabilities-accessor" if rest.is_empty() && call.operation.is_write() => {
+                self.capabilities_of(call, verb)
             }
-            "config" if rest == "cors" && call.operation == Operation::Read => {
-                Ok(Reply::data(json!({ "enabled": false })).flat())
+            "audit" if rest.is_empty() && call.operation == Operation::Read => Ok(Reply::data(json!({}))),
+            "audit" if call.operation.is_write() => Err(Refusal::bad(
+                "cannot enable audit device via API; use declarative, config-based audit device management instead",
+            )),
+            "audit" => Err(Refusal::unsupported_operation()),
+            "remount" => self.remount(call, rest),
+            "seal" if rest.is_empty() && call.operation.is_write() => {
+                self.state.condition = super::condition::Condition::Sealed;
+                Ok(Reply::nothing())
             }
             _ => Err(Refusal::unsupported_path()),
         }
@@ -164,22 +136,81 @@ impl Desk<'_> {
         Ok(if is_old { reply.flat() } else { reply })
     }
 
-    fn capabilities_self(&self, call: &Call) -> Reply {
+    fn capabilities_self(&self, call: &Call) -> Outcome {
+        self.capabilities_at(call, &call.caller)
+    }
+
+    /// What another token may do, by itself or by its accessor.
+    fn capabilities_of(&self, call: &Call, verb: &str) -> Outcome {
+        let (found, missing) = if verb == "capabilities" {
+            (self.state.tokens.of(&call.text("token")), "invalid token")
+        } else {
+            (self.state.tokens.by_accessor(&call.text("accessor")), "invalid accessor")
+        };
+        let token = found.ok_or_else(|| Refusal::wrapped(400, missing))?;
+        let mut policies = token.policies.clone();
+        policies.extend(self.state.identity.policies_of(&token.entity_id));
+        let caller = Caller { id: token.id.clone(), policies, entity_id: token.entity_id.clone() };
+        self.capabilities_at(call, &caller)
+    }
+
+    fn capabilities_at(&self, call: &Call, caller: &Caller) -> Outcome {
         let paths = if call.data.contains_key("paths") { call.list("paths") } else { call.list("path") };
+        if paths.is_empty() {
+            return Err(Refusal::bad("paths must be supplied"));
+        }
         let mut data = json!({});
         for path in &paths {
-            let granted = if call.caller.is_root() {
+            let granted = if caller.is_root() {
                 vec!["root".to_owned()]
             } else {
-                let granted: Vec<String> = self.capabilities(&call.caller, path).into_iter().collect();
+                let granted: Vec<String> = self.capabilities(caller, path).into_iter().collect();
                 if granted.is_empty() { vec!["deny".to_owned()] } else { granted }
             };
+            data[path] = json!(granted);
             if paths.len() == 1 {
                 data["capabilities"] = json!(granted);
             }
-            data[path] = json!(granted);
         }
-        Reply::data(data).flat()
+        Ok(Reply::data(data).flat())
+    }
+
+    /// [`/sys/remount`](https://developer.hashicorp.com/vault/api-docs/system/remount): the answer only says that the move
+    /// is queued; here it is done by then.
+    fn remount(&mut self, call: &Call, rest: &str) -> Outcome {
+        if let Some(id) = rest.strip_prefix("status/").filter(|_| call.operation == Operation::Read) {
+            let (from, to) = self.state.moves.get(id).ok_or_else(Refusal::not_found)?;
+            let info = json!({ "source_mount": from, "target_mount": to, "status": "success" });
+            return Ok(Reply::data(json!({ "migration_id": id, "migration_info": info })));
+        }
+        if !rest.is_empty() || !call.operation.is_write() {
+            return Err(Refusal::unsupported_operation());
+        }
+        let (from, to) = (call.text("from"), call.text("to"));
+        if from.is_empty() || to.is_empty() {
+            return Err(Refusal::bad("both 'from' and 'to' path must be specified as a string"));
+        }
+        let folder = |path: &str| format!("{}/", path.trim_matches('/'));
+        let (from, to) = (folder(&from), folder(&to));
+        if !self.state.mounts.contains_key(&from) {
+            return Err(Refusal::bad(format!("no matching mount at \"{from}\"")));
+        }
+        if self.state.mounts.contains_key(&to) {
+            return Err(Refusal::bad(format!("path already in use at \"{to}\"")));
+        }
+        if let Some(mount) = self.state.mounts.remove(&from) {
+            self.state.mounts.insert(to.clone(), mount);
+        }
+        let id = random::uuid();
+        self.state.moves.insert(id.clone(), (from, to));
+        let name = match self.state.voice {
+            Voice::OpenBao => "OpenBao",
+            Voice::Vault => "Vault",
+        };
+        Ok(Reply::data(json!({ "migration_id": id })).flat().with_warning(format!(
+            "Mount move has been queued. Progress will be reported in {name}'s server log, tagged with the returned \
+             migration_id"
+        )))
     }
 
     /// Which mount a path is on, for clients that do not know the version of a KV mount.
@@ -212,5 +243,12 @@ pub(super) struct Cluster {
 impl Cluster {
     pub(super) fn new() -> Self {
         Self { name: format!("vault-cluster-{}", random::hex(8)), id: random::uuid() }
+    }
+
+    pub(super) fn describe(&self) -> Map<String, Value> {
+        Map::from_iter([
+            ("cluster_name".to_owned(), self.name.as_str().into()),
+            ("cluster_id".to_owned(), self.id.as_str().into()),
+        ])
     }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::{Map, Value, json};
 
-use super::{Call, Desk, Operation, Outcome, Refusal, Reply};
+use super::{Call, Desk, Operation, Outcome, Refusal, Reply, token_roles::TokenRole};
 use crate::{
     canary::Kind,
     encoding::{remaining, rfc3339, short_duration, unix_seconds},
@@ -39,6 +39,8 @@ pub(super) struct Token {
     pub(super) path: String,
     pub(super) entity_id: String,
     pub(super) last_renewal: Option<SystemTime>,
+    /// The role that it was made by; empty: none.
+    pub(super) role: String,
 }
 
 /// What bounds the life of a token, in seconds; zero is no bound.
@@ -126,6 +128,7 @@ pub(super) struct Draft {
     pub(super) display_name: String,
     pub(super) path: String,
     pub(super) entity_id: String,
+    pub(super) role: String,
 }
 
 #[derive(Default)]
@@ -144,7 +147,7 @@ impl Tokens {
         self.0.insert(token.id.clone(), token);
     }
 
-    fn by_accessor(&self, accessor: &str) -> Option<&Token> {
+    pub(super) fn by_accessor(&self, accessor: &str) -> Option<&Token> {
         self.0.values().find(|token| !accessor.is_empty() && token.accessor == accessor)
     }
 
@@ -195,8 +198,14 @@ impl Desk<'_> {
         let (verb, role) = path.split_once('/').unwrap_or((path, ""));
         let is_write = call.operation.is_write();
         match (verb, role) {
-            ("create" | "create-orphan", "") if is_write => self.create(call, verb == "create-orphan"),
-            ("create", role) if is_write => Err(Refusal::bad(format!("unknown role {role}"))),
+            ("create" | "create-orphan", "") if is_write => self.create(call, verb == "create-orphan", None),
+            ("create", name) if is_write => {
+                let role = self.state.token_roles.get(name).cloned();
+                let role = role.ok_or_else(|| Refusal::bad(format!("unknown role {name}")))?;
+                self.create(call, false, Some((name, role)))
+            }
+            ("roles", name) => self.token_roles(call, name),
+            ("tidy", "") if is_write => Ok(self.tidy_tokens()),
             ("lookup-self", "") if is_write || call.operation == Operation::Read => {
                 let reply = self.lookup(&call.caller.id, true, call.now)?;
                 Ok(reply.ignoring(&call.data, &["token"]))
@@ -257,7 +266,9 @@ impl Desk<'_> {
     }
 
     /// [Create token](https://developer.hashicorp.com/vault/api-docs/auth/token#create-token).
-    fn create(&mut self, call: &Call, is_orphan: bool) -> Outcome {
+    fn create(&mut self, call: &Call, is_orphan: bool, named: Option<(&str, TokenRole)>) -> Outcome {
+        let (role_name, role) =
+            named.map_or((String::new(), None), |(name, role)| (name.to_owned(), Some(role)));
         let parent = self.state.tokens.of(&call.caller.id).cloned();
         let parent = parent.ok_or_else(|| Refusal::new(403, self.state.voice.dead_token()))?;
         if parent.is_batch {
@@ -270,10 +281,20 @@ impl Desk<'_> {
             "batch" => true,
             _ => return Err(Refusal::bad("invalid 'token_type' value")),
         };
+        let is_batch = role.as_ref().map_or(is_batch, |role| role.is_batch(is_batch));
         let ttl_field = if call.data.contains_key("ttl") { "ttl" } else { "lease" };
         let (ttl, explicit_max_ttl, period) =
             (call.seconds(ttl_field)?, call.seconds("explicit_max_ttl")?, call.seconds("period")?);
+        let of_role = |pick: fn(&TokenRole) -> u64| role.as_ref().map_or(0, pick);
+        // Of two bounds the tighter one; zero is none.
+        let tighter = |own: u64, role: u64| if own == 0 || role == 0 { own.max(role) } else { own.min(role) };
+        let explicit_max_ttl = tighter(explicit_max_ttl, of_role(|role| role.token.explicit_max_ttl));
         let num_uses = call.text("num_uses").parse::<i64>().unwrap_or(0);
+        let num_uses = match role.as_ref().map_or(0, |role| role.token.num_uses) {
+            0 => num_uses,
+            of_role if num_uses == 0 => of_role,
+            of_role => num_uses.min(of_role),
+        };
         if num_uses < 0 {
             return Err(Refusal::bad("number of uses cannot be negative"));
         }
@@ -298,10 +319,13 @@ impl Desk<'_> {
         if period > 0 && !has_sudo {
             return needs_sudo("create periodic token");
         }
+        let period = tighter(period, of_role(|role| role.token.period));
 
         let asked = call.list_of_policies("policies");
         let add_default = !call.flag("no_default_policy");
-        let policies = if asked.is_empty() {
+        let policies = if let Some(role) = role.as_ref().filter(|role| role.bounds_policies()) {
+            role.policies(asked, &parent.policies, add_default)?
+        } else if asked.is_empty() {
             sanitized(parent.policies.clone(), add_default, !add_default)
         } else {
             let is_subset =
@@ -331,10 +355,14 @@ impl Desk<'_> {
                     .to_owned(),
             );
         }
-        let is_orphan = is_orphan || call.flag("no_parent");
+        let is_orphan =
+            role.as_ref().map_or_else(|| is_orphan || call.flag("no_parent"), |role| role.is_orphan);
+        // A root token has no time of its own: a bound becomes its time, and nothing is cut off.
+        let ttl = if is_root && ttl == 0 { explicit_max_ttl } else { ttl };
         let never_expires = is_root && ttl == 0 && explicit_max_ttl == 0 && period == 0;
         let is_renewable = !is_batch
             && !never_expires
+            && !role.as_ref().is_some_and(|role| role.not_renewable)
             && call.data.get("renewable").is_none_or(|flag| super::call::flag_of(Some(flag)));
         let metadata = call.data.get("meta").and_then(Value::as_object).filter(|meta| !meta.is_empty());
         let draft = Draft {
@@ -353,7 +381,8 @@ impl Desk<'_> {
                     .collect()
             }),
             display_name: display_name("token", &call.text("display_name")),
-            path: call.path.clone(),
+            path: role.as_ref().map_or_else(|| call.path.clone(), |role| role.path(&call.path)),
+            role: role_name,
             entity_id: if is_orphan { String::new() } else { parent.entity_id.clone() },
         };
         let reply = self.issue(draft, call.now)?.with_warnings(warnings);
@@ -405,6 +434,7 @@ impl Desk<'_> {
             path: draft.path,
             entity_id: draft.entity_id,
             last_renewal: None,
+            role: draft.role,
         };
         self.plant(&token.id, Kind::Token);
         let reply = Reply::auth(self.auth_of(&token, ttl, &token.id)).with_warnings(warnings);
@@ -473,6 +503,9 @@ impl Desk<'_> {
         }
         data["policies"] = json!(token.policies);
         data["renewable"] = token.is_renewable.into();
+        if !token.role.is_empty() {
+            data["role"] = token.role.as_str().into();
+        }
         data["ttl"] = ttl.into();
         data["type"] = if token.is_batch { "batch" } else { "service" }.into();
         Ok(Reply::data(data))

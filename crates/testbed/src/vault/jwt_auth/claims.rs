@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::role::Role;
+use crate::vault::auth::Person;
 
 /// What is allowed for clocks that differ, where the role does not say.
 const CLOCK_SKEW: i64 = 60;
@@ -117,16 +118,8 @@ fn matches_glob(pattern: &str, text: &str) -> bool {
     rest.ends_with(last)
 }
 
-/// Who it is: the name of the alias, the groups, the metadata.
-#[derive(Debug)]
-pub(super) struct Person {
-    pub(super) name: String,
-    pub(super) groups: Vec<String>,
-    pub(super) metadata: Map<String, Value>,
-}
-
 impl Person {
-    pub(super) fn read(role: &Role, role_name: &str, claims: &Value) -> Result<Self, String> {
+    pub(super) fn of_claims(role: &Role, role_name: &str, claims: &Value) -> Result<Self, String> {
         let claim = if role.user_claim_json_pointer {
             find(claims, &role.user_claim)
         } else {
@@ -144,7 +137,7 @@ impl Person {
             }
             metadata.insert(target.to_owned(), value.clone());
         }
-        Ok(Self { name: name.to_owned(), groups: groups(role, claims)?, metadata })
+        Ok(Self { name: name.to_owned(), shown: name.to_owned(), groups: groups(role, claims)?, metadata })
     }
 }
 

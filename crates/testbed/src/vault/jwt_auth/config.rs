@@ -96,6 +96,13 @@ impl Config {
         Ok(config)
     }
 
+    /// The algorithms that are accepted: RS256 where nobody said otherwise.
+    pub(super) fn algorithms(&self) -> Vec<&str> {
+        let sent = self.sent.get("jwt_supported_algs").and_then(Value::as_array);
+        let names: Vec<&str> = sent.into_iter().flatten().filter_map(Value::as_str).collect();
+        if names.is_empty() { vec!["RS256"] } else { names }
+    }
+
     pub(super) fn is_oidc(&self) -> bool {
         !self.client_id.is_empty()
     }

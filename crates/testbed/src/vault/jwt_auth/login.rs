@@ -3,20 +3,11 @@
 use serde_json::Value;
 
 use super::{
-    Call, Desk, Outcome, Refusal,
-    claims::{self, Person},
+    Call, Desk, Outcome, Refusal, claims,
     config::{Config, Keys},
     role::Role,
 };
-use crate::{
-    canary::Kind,
-    encoding::unix_seconds,
-    jwt,
-    vault::{
-        identity::Origin,
-        tokens::{Draft, display_name, sanitized},
-    },
-};
+use crate::{canary::Kind, encoding::unix_seconds, jwt, vault::auth::Person};
 
 impl Desk<'_> {
     /// [JWT login](https://developer.hashicorp.com/vault/api-docs/auth/jwt#jwt-login).
@@ -39,8 +30,8 @@ impl Desk<'_> {
         }
         claims::check_bound(&role, &claims)
             .map_err(|why| Refusal::bad(format!("error validating claims: {why}")))?;
-        let person = Person::read(&role, &role_name, &claims).map_err(Refusal::bad)?;
-        let reply = self.log_in(call, mount, &role, person)?;
+        let person = Person::of_claims(&role, &role_name, &claims).map_err(Refusal::bad)?;
+        let reply = self.log_in(call, mount, &role.token, person)?;
         Ok(reply.ignoring(&call.data, &["role", "jwt", "distributed_claim_access_token"]))
     }
 
@@ -70,46 +61,12 @@ impl Desk<'_> {
         })?;
         let kid = parts.header["kid"].as_str();
         let keys = config.public_keys(self.world, kid).map_err(|why| unverified(&why))?;
-        if parts.is_signed_by(&keys) {
+        if parts.is_signed_by(&keys, &config.algorithms()) {
             return Ok(parts.claims);
         }
         Err(unverified(match config.keys {
             Keys::Pem(_) => "no known key successfully validated the token signature",
             _ => "failed to verify id token signature",
         }))
-    }
-
-    /// Makes the token for somebody whose claims are good.
-    pub(super) fn log_in(&mut self, call: &Call, mount: &str, role: &Role, person: Person) -> Outcome {
-        let Some(method) = self.state.auth.get(mount) else { return Err(Refusal::no_handler(&call.path)) };
-        if person.name.is_empty() {
-            // Found by the core and not by the method, hence the status.
-            return Err(Refusal::new(500, "missing name in alias"));
-        }
-        let (limits, kind) = (role.limits(&method.about), method.kind.clone());
-        let origin = Origin {
-            accessor: method.accessor.clone(),
-            mount_path: format!("auth/{mount}"),
-            mount_type: kind,
-        };
-        let entity_id =
-            self.state.identity.log_in(&origin, &person.name, &person.metadata, &person.groups, call.now);
-        let is_batch = matches!(role.token_type.as_str(), "batch" | "default-batch");
-        let draft = Draft {
-            id: None,
-            is_batch,
-            policies: sanitized(role.token_policies.clone(), !role.token_no_default_policy, false),
-            parent: None,
-            ttl: role.token_ttl,
-            never_expires: false,
-            limits,
-            is_renewable: !is_batch,
-            num_uses: role.token_num_uses,
-            metadata: Some(person.metadata),
-            display_name: display_name(&mount.trim_end_matches('/').replace('/', "-"), &person.name),
-            path: call.path.clone(),
-            entity_id,
-        };
-        self.issue(draft, call.now)
     }
 }

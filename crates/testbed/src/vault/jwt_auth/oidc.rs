@@ -4,18 +4,14 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
-use super::{
-    Call, Desk, Outcome, Refusal, Reply, Voice,
-    claims::{self, Person},
-    config::Config,
-    role::Role,
-};
+use super::{Call, Desk, Outcome, Refusal, Reply, Voice, claims, config::Config, role::Role};
 use crate::{
     canary::Kind,
     encoding::{self, unix_seconds},
     jwt,
     message::Request,
     random,
+    vault::auth::Person,
 };
 
 /// "oidcRequestTimeout": a login that takes longer has to begin again.
@@ -96,8 +92,7 @@ impl Desk<'_> {
         let Some(config) = self.jwt(mount).and_then(|jwt| jwt.config.clone()) else {
             return Err(failed("Could not load configuration"));
         };
-        let login =
-            self.state.auth.get_mut(mount).and_then(|mount| mount.jwt.logins.remove(&call.text("state")));
+        let login = self.change_jwt(mount, |jwt| jwt.logins.remove(&call.text("state"))).flatten();
         let login = login.filter(|login| call.now < login.begun + TIMEOUT);
         let login = login.ok_or_else(|| failed("Expired or missing OAuth state."))?;
         let role = self.jwt(mount).and_then(|jwt| jwt.roles.get(&login.role)).cloned();
@@ -138,10 +133,10 @@ impl Desk<'_> {
                 Voice::Vault => Refusal::wrapped(500, "sub claim does not match bound subject"),
             });
         }
-        let person = Person::read(&role, &login.role, &claims).map_err(refused)?;
+        let person = Person::of_claims(&role, &login.role, &claims).map_err(refused)?;
         claims::check_bound(&role, &claims)
             .map_err(|why| refused(format!("error validating claims: {why}")))?;
-        let reply = self.log_in(call, mount, &role, person)?;
+        let reply = self.log_in(call, mount, &role.token, person)?;
         // HashiCorp's still lists the `nonce` of old; OpenBao knows the parameters of an error.
         let known: &[&str] = match voice {
             Voice::OpenBao => &[

@@ -5,8 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{Call, Refusal, Voice};
 use crate::vault::{
     call::{flag_of, list_of, seconds_of, text_of},
-    mount::About,
-    tokens::Limits,
+    token_fields::TokenFields,
 };
 
 /// A role; every field means what the [API](https://developer.hashicorp.com/vault/api-docs/auth/jwt#create-update-role)
@@ -29,15 +28,8 @@ pub(super) struct Role {
     pub(super) clock_skew_leeway: i64,
     pub(super) max_age: u64,
     pub(super) verbose_oidc_logging: bool,
-    pub(super) token_policies: Vec<String>,
-    pub(super) token_ttl: u64,
-    pub(super) token_max_ttl: u64,
-    pub(super) token_explicit_max_ttl: u64,
-    pub(super) token_period: u64,
-    pub(super) token_num_uses: i64,
-    pub(super) token_no_default_policy: bool,
-    pub(super) token_type: String,
-    has_old_policies: bool,
+    /// What the tokens of the role are like.
+    pub(super) token: TokenFields,
 }
 
 impl Role {
@@ -46,28 +38,12 @@ impl Role {
         let data = &call.data;
         let mut sent = known.as_ref().map(Self::fields).unwrap_or_default();
         sent.extend(data.iter().map(|(name, value)| (name.clone(), value.clone())));
-        // What the fields were called before they were common to all methods.
-        for (old, new) in [
-            ("policies", "token_policies"),
-            ("ttl", "token_ttl"),
-            ("max_ttl", "token_max_ttl"),
-            ("period", "token_period"),
-            ("num_uses", "token_num_uses"),
-        ] {
-            if let (Some(value), false) = (data.get(old), data.contains_key(new)) {
-                sent.insert(new.to_owned(), value.clone());
-            }
-        }
         let field = |name: &str| sent.get(name);
         let object = |name: &str| field(name).and_then(Value::as_object).cloned().unwrap_or_default();
         let leeway = |name: &str| {
             let seconds = field(name).map_or(Ok(0), crate::encoding::seconds);
             seconds.map_err(|text| Refusal::bad(format!("time: invalid duration \"{text}\"")))
         };
-        let mut policies: Vec<String> =
-            list_of(field("token_policies")).iter().map(|policy| policy.to_lowercase()).collect();
-        policies.sort();
-        policies.dedup();
         let role = Self {
             is_oidc: match text_of(field("role_type")).as_str() {
                 "" | "oidc" => true,
@@ -93,22 +69,7 @@ impl Role {
             clock_skew_leeway: leeway("clock_skew_leeway")?,
             max_age: seconds_of(field("max_age"))?,
             verbose_oidc_logging: flag_of(field("verbose_oidc_logging")),
-            token_policies: policies,
-            token_ttl: seconds_of(field("token_ttl"))?,
-            token_max_ttl: seconds_of(field("token_max_ttl"))?,
-            token_explicit_max_ttl: seconds_of(field("token_explicit_max_ttl"))?,
-            token_period: seconds_of(field("token_period"))?,
-            token_num_uses: text_of(field("token_num_uses")).parse().unwrap_or(0),
-            token_no_default_policy: flag_of(field("token_no_default_policy")),
-            token_type: match text_of(field("token_type")).as_str() {
-                "" => "default".to_owned(),
-                known @ ("default" | "service" | "batch" | "default-service" | "default-batch") => {
-                    known.to_owned()
-                }
-                other => return Err(Refusal::bad(format!("invalid 'token_type' value \"{other}\""))),
-            },
-            has_old_policies: data.contains_key("policies")
-                || known.is_some_and(|role| role.has_old_policies),
+            token: TokenFields::read(data, known.map(|role| role.token))?,
         };
         role.check()?;
         Ok(role)
@@ -117,9 +78,6 @@ impl Role {
     fn check(&self) -> Result<(), Refusal> {
         if self.user_claim.is_empty() {
             return Err(Refusal::bad("a user claim must be defined on the role"));
-        }
-        if self.token_max_ttl > 0 && self.token_ttl > self.token_max_ttl {
-            return Err(Refusal::bad("'token_ttl' cannot be greater than 'token_max_ttl'"));
         }
         if self.is_oidc && self.allowed_redirect_uris.is_empty() {
             return Err(Refusal::bad(
@@ -149,17 +107,6 @@ impl Role {
         }
     }
 
-    /// What bounds the tokens of this role on this mount.
-    pub(super) fn limits(&self, mount: &About) -> Limits {
-        Limits {
-            default_ttl: mount.effective_default_ttl(),
-            mount_max_ttl: mount.effective_max_ttl(),
-            max_ttl: self.token_max_ttl,
-            explicit_max_ttl: self.token_explicit_max_ttl,
-            period: self.token_period,
-        }
-    }
-
     pub(super) fn describe(&self, voice: Voice) -> Value {
         let mut fields = self.fields();
         if voice == Voice::OpenBao {
@@ -168,14 +115,11 @@ impl Role {
                 ("oauth2_metadata", Value::Null),
                 ("oidc_disable_confirmation", false.into()),
                 ("token_policies_template_claims", false.into()),
-                ("token_strictly_bind_ip", false.into()),
             ] {
                 fields.insert(name.to_owned(), value);
             }
         }
-        if self.has_old_policies {
-            fields.insert("policies".to_owned(), json!(self.token_policies));
-        }
+        fields.extend(self.token.describe(voice));
         Value::Object(fields)
     }
 
@@ -196,15 +140,6 @@ impl Role {
             "not_before_leeway": self.not_before_leeway,
             "oidc_scopes": list(&self.oidc_scopes),
             "role_type": if self.is_oidc { "oidc" } else { "jwt" },
-            "token_bound_cidrs": [],
-            "token_explicit_max_ttl": self.token_explicit_max_ttl,
-            "token_max_ttl": self.token_max_ttl,
-            "token_no_default_policy": self.token_no_default_policy,
-            "token_num_uses": self.token_num_uses,
-            "token_period": self.token_period,
-            "token_policies": self.token_policies,
-            "token_ttl": self.token_ttl,
-            "token_type": self.token_type,
             "user_claim": self.user_claim,
             "user_claim_json_pointer": self.user_claim_json_pointer,
             "verbose_oidc_logging": self.verbose_oidc_logging,

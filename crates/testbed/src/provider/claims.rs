@@ -1,0 +1,139 @@
+//! What the tokens say, and how they are signed.
+
+use std::time::SystemTime;
+
+use serde_json::{Value, json};
+
+use super::{
+    Desk, Misbehaviour,
+    misbehaviour::{Draft, Signature},
+    token::Holder,
+};
+use crate::{
+    canary::Kind,
+    encoding::{self, unix_seconds},
+    jwt, random,
+};
+
+impl Desk<'_> {
+    /// An ID token without a login.
+    pub(super) fn mint_id_token(&mut self, name: &str) -> String {
+        let Some(user) = self.state.users.iter().position(|user| user.name == name) else {
+            return String::new();
+        };
+        let holder = Holder {
+            client: self.state.client_id.clone(),
+            user,
+            session: Some(random::uuid()),
+            signed_in: self.now,
+            session_end: self.now + self.state.lifetimes.session,
+            asked: "openid".to_owned(),
+        };
+        let lie = self.state.lies(Misbehaviour::is_in_id_token);
+        self.id_token(&holder, self.now + self.state.lifetimes.token, None, None, lie)
+    }
+
+    pub(super) fn id_token(
+        &mut self,
+        holder: &Holder,
+        expires: SystemTime,
+        access_token: Option<&str>,
+        nonce: Option<&str>,
+        lie: Option<Misbehaviour>,
+    ) -> String {
+        let mut claims = self.claims(holder, "ID", expires);
+        claims["aud"] = holder.client.as_str().into();
+        add_session(holder, &mut claims);
+        if let Some(nonce) = nonce {
+            claims["nonce"] = nonce.into();
+        }
+        if let Some(token) = access_token {
+            claims["at_hash"] = jwt::half_hash(token, self.algorithm()).into();
+        }
+        self.add_profile(holder.user, &mut claims);
+        let mut draft = Draft { header: self.header(), claims, signature: Signature::Good };
+        if let Some(lie) = lie {
+            lie.spoil(&mut draft, unix_seconds(self.now));
+        }
+        let token = self.sign(&draft);
+        self.plant(&token, Kind::IdToken);
+        token
+    }
+
+    pub(super) fn access_claims(&self, holder: &Holder, expires: SystemTime) -> Value {
+        let mut claims = self.claims(holder, "Bearer", expires);
+        claims["aud"] = "account".into();
+        add_session(holder, &mut claims);
+        claims["realm_access"] =
+            json!({"roles": ["offline_access", "uma_authorization", "default-roles-hashicorp"]});
+        claims["scope"] = holder.scope().into();
+        self.add_profile(holder.user, &mut claims);
+        if holder.session.is_none() {
+            claims["client_id"] = holder.client.as_str().into();
+        }
+        claims
+    }
+
+    pub(super) fn refresh_claims(&self, holder: &Holder, expires: SystemTime) -> Value {
+        let mut claims = self.claims(holder, "Refresh", expires);
+        claims["aud"] = self.issuer().into();
+        claims["sid"] = json!(holder.session);
+        claims["scope"] = holder.scope().into();
+        claims
+    }
+
+    /// What every token says.
+    fn claims(&self, holder: &Holder, typ: &str, expires: SystemTime) -> Value {
+        json!({
+            "exp": unix_seconds(expires),
+            "iat": unix_seconds(self.now),
+            "jti": random::uuid(),
+            "iss": self.issuer(),
+            "sub": self.state.users[holder.user].subject,
+            "typ": typ,
+            "azp": holder.client,
+        })
+    }
+
+    pub(super) fn add_profile(&self, user: usize, claims: &mut Value) {
+        let is_person = self.state.service_account != Some(user);
+        let user = &self.state.users[user];
+        if !user.roles.is_empty() {
+            claims["resource_access"] = json!({ &self.state.client_id: { "roles": user.roles } });
+        }
+        claims["email_verified"] = is_person.into();
+        claims["preferred_username"] = user.name.as_str().into();
+        if is_person {
+            claims["name"] = format!("{} Example", user.name).into();
+            claims["given_name"] = user.name.as_str().into();
+            claims["family_name"] = "Example".into();
+            claims["email"] = user.email.as_str().into();
+        }
+    }
+
+    fn algorithm(&self) -> jwt::Algorithm {
+        self.state.keys.last().map(|key| key.key.algorithm()).unwrap_or_default()
+    }
+
+    pub(super) fn header(&self) -> Value {
+        let kid = self.state.keys.last().map(|key| key.kid.as_str());
+        json!({"alg": self.algorithm().name(), "typ": "JWT", "kid": kid})
+    }
+
+    pub(super) fn sign(&self, draft: &Draft) -> String {
+        let input = || jwt::unsigned(&draft.header, &draft.claims);
+        match (draft.signature, self.state.keys.last()) {
+            (Signature::Good, Some(key)) => jwt::sign(&draft.header, &draft.claims, &key.key),
+            (Signature::Broken, _) => format!("{}.{}", input(), encoding::base64url(&[7; 256])),
+            _ => format!("{}.", input()),
+        }
+    }
+}
+
+fn add_session(holder: &Holder, claims: &mut Value) {
+    if let Some(sid) = &holder.session {
+        claims["auth_time"] = unix_seconds(holder.signed_in).into();
+        claims["sid"] = sid.as_str().into();
+    }
+    claims["acr"] = "1".into();
+}
