@@ -17,11 +17,13 @@ mod reply;
 mod secret;
 
 mod error;
+mod problem;
 
 pub use auth::Login;
-pub use error::{Error, LoginProblem, MountProblem, PathPart, PathProblem, Refusal, TokenProblem, ValueKind};
+pub use error::{Error, Refusal};
 pub use kv2::Read;
 pub use messages::Messages;
+pub use problem::{LoginProblem, MountProblem, PathPart, PathProblem, TokenProblem, ValueKind};
 pub use secret::Data;
 pub use token::{Lease, Token, TokenType};
 pub use vault::Vault;
