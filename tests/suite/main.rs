@@ -13,6 +13,7 @@ mod loopback;
 mod parity;
 mod support;
 mod token;
+mod vault_kv2;
 mod vault_login;
 mod workspace;
 
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         vault_login::behaviours(),
         kv2::behaviours(),
         token::behaviours(),
+        vault_kv2::behaviours(),
         loopback::behaviours(),
         canary::behaviours(),
         parity::behaviours(),

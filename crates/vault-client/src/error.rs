@@ -6,7 +6,7 @@ use std::time::Duration;
 use latchkey_transport::Secret;
 
 use crate::messages::Messages;
-use crate::problem::{LoginProblem, MountProblem, PathPart, PathProblem, TokenProblem, ValueKind};
+use crate::problem::{Gone, LoginProblem, MountProblem, PathPart, PathProblem, TokenProblem, ValueKind};
 
 /// Why a call did not give what it is for.
 ///
@@ -122,6 +122,15 @@ pub enum Error {
     /// The server understood the request and found it wrong.
     #[error("the server refused the request ({0})")]
     InvalidRequest(Refusal),
+    /// The secret has another version than the check-and-set named: somebody else wrote in between. Read again.
+    #[error("somebody else has written the secret in between ({0})")]
+    CasMismatch(Refusal),
+    /// The secret, or its store, takes no write without a check-and-set: use [`Cas`](crate::kv2::Cas).
+    #[error("the secret can only be written with a check-and-set ({0})")]
+    CasRequired(Refusal),
+    /// There is no version that could be changed or taken back to.
+    #[error("there is nothing to change: the secret {0}")]
+    NoSuchVersion(Gone),
     /// The body is longer than the server takes: 32 MiB unless configured otherwise.
     #[error("the request is too large for the server ({0})")]
     PayloadTooLarge(Refusal),
@@ -206,6 +215,8 @@ impl Error {
             | Self::UnsupportedOperation(refusal)
             | Self::UnsupportedMediaType(refusal)
             | Self::InvalidRequest(refusal)
+            | Self::CasMismatch(refusal)
+            | Self::CasRequired(refusal)
             | Self::PayloadTooLarge(refusal)
             | Self::PreconditionFailed(refusal)
             | Self::MountUpgrading(refusal)
@@ -224,6 +235,8 @@ impl Error {
         | Self::UnsupportedOperation(refusal)
         | Self::UnsupportedMediaType(refusal)
         | Self::InvalidRequest(refusal)
+        | Self::CasMismatch(refusal)
+        | Self::CasRequired(refusal)
         | Self::PayloadTooLarge(refusal)
         | Self::PreconditionFailed(refusal)
         | Self::MountUpgrading(refusal)
@@ -290,6 +303,9 @@ impl Error {
             Self::UnsupportedOperation(_) => "vault_unsupported_operation",
             Self::UnsupportedMediaType(_) => "vault_unsupported_media_type",
             Self::InvalidRequest(_) => "vault_invalid_request",
+            Self::CasMismatch(_) => "vault_cas_mismatch",
+            Self::CasRequired(_) => "vault_cas_required",
+            Self::NoSuchVersion(_) => "vault_no_such_version",
             Self::PayloadTooLarge(_) => "vault_payload_too_large",
             Self::Redirected { .. } => "vault_redirected",
             Self::RateLimited { .. } => "vault_rate_limited",

@@ -11,6 +11,8 @@ pub mod sys;
 pub mod token;
 
 // What crosses the wire.
+mod duration;
+mod merge;
 mod messages;
 mod path;
 mod reply;
@@ -19,11 +21,14 @@ mod secret;
 mod error;
 mod problem;
 
+#[cfg(test)]
+mod script;
+
 pub use auth::Login;
 pub use error::{Error, Refusal};
 pub use kv2::Read;
 pub use messages::Messages;
-pub use problem::{LoginProblem, MountProblem, PathPart, PathProblem, TokenProblem, ValueKind};
+pub use problem::{Gone, LoginProblem, MountProblem, PathPart, PathProblem, TokenProblem, ValueKind};
 pub use secret::Data;
 pub use token::{Lease, Token, TokenType};
 pub use vault::Vault;

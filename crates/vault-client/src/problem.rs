@@ -177,3 +177,25 @@ impl fmt::Display for LoginProblem {
         })
     }
 }
+
+/// Why there is no version of a secret to work with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Gone {
+    /// It was never written, or all of it was removed.
+    Missing,
+    /// Its version was deleted and can be undeleted.
+    Deleted,
+    /// Its version's data is gone for good.
+    Destroyed,
+}
+
+impl fmt::Display for Gone {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Missing => "is not there",
+            Self::Deleted => "was deleted",
+            Self::Destroyed => "was destroyed",
+        })
+    }
+}

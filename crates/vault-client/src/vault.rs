@@ -176,31 +176,11 @@ impl fmt::Debug for Vault {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
     use latchkey_transport::{Method, Replay, Reply, Secret};
 
     use super::*;
+    use crate::script::{Script, lost, script};
     use crate::{PathProblem, Read};
-
-    /// Gives the scripted outcomes one after the other, and keeps what it was sent.
-    #[derive(Default)]
-    struct Script {
-        outcomes: Mutex<Vec<Result<Reply, latchkey_transport::Error>>>,
-        sent: Mutex<Vec<Request>>,
-    }
-
-    #[async_trait::async_trait]
-    impl Transport for Script {
-        async fn send(&self, request: Request) -> Result<Reply, latchkey_transport::Error> {
-            self.sent.lock().unwrap().push(request);
-            self.outcomes.lock().unwrap().remove(0)
-        }
-    }
-
-    fn script<const N: usize>(outcomes: [Result<Reply, latchkey_transport::Error>; N]) -> Arc<Script> {
-        Arc::new(Script { outcomes: Mutex::new(outcomes.into()), sent: Mutex::default() })
-    }
 
     fn vault(address: &str, script: &Arc<Script>) -> Vault {
         Vault::over(address.parse().unwrap(), script.clone())
@@ -208,12 +188,8 @@ mod tests {
 
     const MISSING: &str = r#"{"errors":[]}"#;
 
-    fn lost() -> Result<Reply, latchkey_transport::Error> {
-        Err(latchkey_transport::Error::Lost { host: "vault".into(), cause: None })
-    }
-
     fn addresses(script: &Script) -> Vec<String> {
-        script.sent.lock().unwrap().iter().map(|request| request.url().unwrap().to_string()).collect()
+        script.sent().iter().map(|request| request.url().unwrap().to_string()).collect()
     }
 
     #[tokio::test(flavor = "current_thread")]
@@ -221,7 +197,7 @@ mod tests {
         let script = script([Ok(Reply::new(404, MISSING))]);
         let vault = vault("https://vault:8200", &script).with_token(&Token::new("hvs.x").unwrap());
         assert!(matches!(vault.kv2("secret").read_version("team/app", 3).await, Ok(Read::Missing)));
-        let sent = script.sent.lock().unwrap();
+        let sent = script.sent();
         assert_eq!(sent[0].url().unwrap().as_str(), "https://vault:8200/v1/secret/data/team/app?version=3");
         assert_eq!(sent[0].headers().collect::<Vec<_>>(), [("x-vault-token", "hvs.x", true)]);
         assert_eq!((sent[0].method(), sent[0].body().is_none()), (Method::Get, true));
@@ -259,7 +235,7 @@ mod tests {
                 "https://vault/proxy/v1/sys/health",
             ]
         );
-        assert!(script.sent.lock().unwrap().iter().all(|request| request.headers().count() == 0));
+        assert!(script.sent().iter().all(|request| request.headers().count() == 0));
     }
 
     #[test]
@@ -283,7 +259,7 @@ mod tests {
         vault.oidc("oidc").auth_url("r", "http://localhost/", &nonce).await.unwrap_err();
         vault.oidc("oidc").callback(&secret, &secret, &nonce).await.unwrap_err();
         vault.health().await.unwrap_err();
-        assert!(script.sent.lock().unwrap().iter().all(|request| request.header("X-Vault-Token").is_none()));
+        assert!(script.sent().iter().all(|request| request.header("X-Vault-Token").is_none()));
     }
 
     struct Zeros;
@@ -298,7 +274,7 @@ mod tests {
     async fn a_body_arrives_with_its_media_type() {
         let script = script([Ok(Reply::new(204, ""))]);
         vault("https://vault", &script).logical().write("a", &[1]).await.unwrap();
-        let sent = script.sent.lock().unwrap();
+        let sent = script.sent();
         assert_eq!(sent[0].headers().collect::<Vec<_>>(), [("content-type", "application/json", false)]);
         assert_eq!(sent[0].body().unwrap().expose_secret(), b"[1]");
     }
@@ -345,7 +321,7 @@ mod tests {
         let script = script([Ok(Reply::new(200, ""))]);
         let vault = vault("https://vault", &script).with_token(&Token::new("hvs.x").unwrap());
         vault.perform(WithToken).await.unwrap();
-        let sent = script.sent.lock().unwrap();
+        let sent = script.sent();
         assert_eq!(sent[0].headers().collect::<Vec<_>>(), [("x-vault-token", "hvs.own", true)]);
     }
 
@@ -376,7 +352,7 @@ mod tests {
         let script = script([Ok(Reply::new(200, ""))]);
         let vault = vault("https://vault", &script).with_token(&Token::new("hvs.x").unwrap());
         assert_eq!(vault.perform(Foreign("/v1/a")).await.unwrap(), 200);
-        let sent = script.sent.lock().unwrap();
+        let sent = script.sent();
         assert_eq!(sent[0].header("X-Vault-Wrap-TTL"), Some("60s"));
         assert_eq!(sent[0].header("X-Vault-Request"), Some("true"));
         assert_eq!(sent[0].header("Content-Type"), Some("application/merge-patch+json"));
@@ -389,7 +365,7 @@ mod tests {
         let vault = vault("https://vault", &script).with_token(&Token::new("hvs.x").unwrap());
         vault.perform(Foreign("https://elsewhere.example/v1/a")).await.unwrap();
         assert_eq!(addresses(&script), ["https://elsewhere.example/v1/a"]);
-        assert_eq!(script.sent.lock().unwrap()[0].header("X-Vault-Token"), None);
+        assert_eq!(script.sent()[0].header("X-Vault-Token"), None);
     }
 
     #[test]
