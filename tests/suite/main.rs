@@ -15,6 +15,8 @@ mod support;
 mod token;
 mod vault_kv2;
 mod vault_login;
+mod vault_token;
+mod vault_wrapping;
 mod workspace;
 
 use std::process::ExitCode;
@@ -30,6 +32,8 @@ fn main() -> ExitCode {
         kv2::behaviours(),
         token::behaviours(),
         vault_kv2::behaviours(),
+        vault_token::behaviours(),
+        vault_wrapping::behaviours(),
         loopback::behaviours(),
         canary::behaviours(),
         parity::behaviours(),

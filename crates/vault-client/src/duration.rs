@@ -67,6 +67,19 @@ pub(crate) fn optional<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opt
     Ok(span.and_then(|text| parse(&text)).filter(|span| !span.is_zero()))
 }
 
+/// For fields that a server writes as a number of seconds.
+pub(crate) fn of_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    u64::deserialize(deserializer).map(Duration::from_secs)
+}
+
+/// For fields that a server writes as a number of seconds, where zero means "none".
+pub(crate) fn optional_seconds<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Duration>, D::Error> {
+    let seconds = Option::<u64>::deserialize(deserializer)?.unwrap_or_default();
+    Ok((seconds > 0).then(|| Duration::from_secs(seconds)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

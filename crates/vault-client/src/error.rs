@@ -106,6 +106,28 @@ pub enum Error {
     /// Vault before 1.16 answer both alike. See [`is_token_dead`](Error::is_token_dead).
     #[error("permission denied ({0})")]
     PermissionDenied(Refusal),
+    /// The token that the call *names* is not one that the server knows, whether by itself or by its accessor. It says
+    /// nothing of the token that the call was made with.
+    #[error("the named token is not known ({0})")]
+    UnknownToken(Refusal),
+    /// The wrapping token fetches nothing: what it stood for was fetched, has expired, or never was. If you expected it
+    /// to be there, somebody else may have fetched it.
+    #[error("there is nothing to unwrap ({0})")]
+    WrappingTokenInvalid(Refusal),
+    /// The wrapping token stands for the answer of another call than was expected. Nothing was fetched.
+    #[error("what is wrapped is the answer of {found} and not of {wanted}")]
+    WrongCreationPath {
+        /// The path that was expected.
+        wanted: String,
+        /// The path that the server tells.
+        found: String,
+    },
+    /// The call that was to be wrapped took place, but the server had no answer to keep, or did not keep it.
+    #[error("the answer was not wrapped (status {status})")]
+    NothingWrapped {
+        /// The status.
+        status: u16,
+    },
     /// The token lives on until its lease ends, but it cannot be renewed. Log in again before that.
     #[error("the token cannot be renewed ({0})")]
     NotRenewable(Refusal),
@@ -197,7 +219,9 @@ impl Error {
     /// Returns the status of the reply, where there was one.
     pub fn status(&self) -> Option<u16> {
         match self {
-            Self::Redirected { status, .. } | Self::MalformedReply { status, .. } => Some(*status),
+            Self::Redirected { status, .. }
+            | Self::MalformedReply { status, .. }
+            | Self::NothingWrapped { status } => Some(*status),
             Self::RateLimited { .. } => Some(429),
             Self::Sealed => Some(503),
             other => other.refusal().map(|refusal| refusal.status),
@@ -210,6 +234,8 @@ impl Error {
             Self::LoginRefused { refusal, .. }
             | Self::TokenInvalid(refusal)
             | Self::PermissionDenied(refusal)
+            | Self::UnknownToken(refusal)
+            | Self::WrappingTokenInvalid(refusal)
             | Self::NotRenewable(refusal)
             | Self::NotFound(refusal)
             | Self::UnsupportedOperation(refusal)
@@ -230,6 +256,8 @@ impl Error {
         if let Self::LoginRefused { refusal, .. }
         | Self::TokenInvalid(refusal)
         | Self::PermissionDenied(refusal)
+        | Self::UnknownToken(refusal)
+        | Self::WrappingTokenInvalid(refusal)
         | Self::NotRenewable(refusal)
         | Self::NotFound(refusal)
         | Self::UnsupportedOperation(refusal)
@@ -298,6 +326,10 @@ impl Error {
             Self::StateMismatch => "vault_state_mismatch",
             Self::TokenInvalid(_) => "vault_token_invalid",
             Self::PermissionDenied(_) => "vault_permission_denied",
+            Self::UnknownToken(_) => "vault_unknown_token",
+            Self::WrappingTokenInvalid(_) => "vault_wrapping_token_invalid",
+            Self::WrongCreationPath { .. } => "vault_wrong_creation_path",
+            Self::NothingWrapped { .. } => "vault_nothing_wrapped",
             Self::NotRenewable(_) => "vault_not_renewable",
             Self::NotFound(_) => "vault_not_found",
             Self::UnsupportedOperation(_) => "vault_unsupported_operation",

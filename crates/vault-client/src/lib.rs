@@ -9,6 +9,7 @@ pub mod kv2;
 pub mod logical;
 pub mod sys;
 pub mod token;
+pub mod wrapping;
 
 // What crosses the wire.
 mod duration;

@@ -67,7 +67,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    fn new(reply: Reply) -> Result<Self, Error> {
+    pub(crate) fn new(reply: Reply) -> Result<Self, Error> {
         const WANTED: &str = "an answer";
         let malformed = reply::malformed(&reply, WANTED);
         if reply.is_success() && reply.body().is_empty() {

@@ -12,6 +12,10 @@ pub enum PathPart {
     Path,
     /// The namespace.
     Namespace,
+    /// The name of a role.
+    Role,
+    /// The name of something else: a user, a policy, a group.
+    Name,
 }
 
 impl fmt::Display for PathPart {
@@ -20,6 +24,8 @@ impl fmt::Display for PathPart {
             Self::Mount => "mount",
             Self::Path => "path",
             Self::Namespace => "namespace",
+            Self::Role => "role",
+            Self::Name => "name",
         })
     }
 }
@@ -36,6 +42,8 @@ pub enum PathProblem {
     DotSegment,
     /// It holds a control sign.
     ControlSign,
+    /// It holds a slash, and is a single name.
+    Slash,
 }
 
 impl fmt::Display for PathProblem {
@@ -45,6 +53,7 @@ impl fmt::Display for PathProblem {
             Self::EmptySegment => "it has an empty segment",
             Self::DotSegment => "it has a segment . or ..",
             Self::ControlSign => "it has a control sign",
+            Self::Slash => "it has a slash",
         })
     }
 }

@@ -30,6 +30,8 @@ pub(crate) struct Envelope<'a> {
     auth: Option<&'a RawValue>,
     #[serde(borrow, default)]
     warnings: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    wrap_info: Option<&'a RawValue>,
 }
 
 impl<'a> Envelope<'a> {
@@ -69,6 +71,16 @@ impl<'a> Envelope<'a> {
     /// Returns the auth block as a type, if it is one.
     pub(crate) fn auth_as<T: Deserialize<'a>>(&self) -> Option<T> {
         serde_json::from_str(self.auth?.get()).ok()
+    }
+
+    /// Returns whether the reply has an answer wrapped.
+    pub(crate) fn has_wrap_info(&self) -> bool {
+        self.wrap_info.is_some()
+    }
+
+    /// Returns what wraps the answer as a type, if it is one.
+    pub(crate) fn wrap_info_as<T: Deserialize<'a>>(&self) -> Option<T> {
+        serde_json::from_str(self.wrap_info?.get()).ok()
     }
 
     /// Returns the warnings, cleaned of `sent`.
@@ -111,6 +123,11 @@ pub(crate) fn keys(reply: &Reply) -> Result<Vec<String>, Error> {
     let envelope = Envelope::read(reply, &[], WANTED)?;
     let keys = envelope.data_as::<Keys>().ok_or_else(|| malformed(reply, WANTED))?;
     Ok(keys.keys)
+}
+
+/// For lists that servers write as `null` where they are empty.
+pub(crate) fn list<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// Returns the error that an unsuccessful reply stands for. It fails on no body: what is not Vault's form is left

@@ -12,6 +12,7 @@ use crate::logical::Logical;
 use crate::path;
 use crate::sys::{Health, ReadHealth};
 use crate::token::TokenAuth;
+use crate::wrapping::Wrapping;
 use crate::{Error, PathPart, Token};
 
 /// A Vault or `OpenBao`: its address, and if you like a namespace and a token. Cloning it is cheap.
@@ -87,9 +88,14 @@ impl Vault {
         OidcAuth::new(self, mount)
     }
 
-    /// Returns what the token of this handle can do about itself.
+    /// Returns what can be done with tokens, the one of this handle and others.
     pub fn token(&self) -> TokenAuth<'_> {
         TokenAuth::new(self)
+    }
+
+    /// Returns response wrapping: answers that the server keeps for whoever is to have them.
+    pub fn wrapping(&self) -> Wrapping<'_> {
+        Wrapping::new(self)
     }
 
     /// Returns any path of the API.

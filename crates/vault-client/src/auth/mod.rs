@@ -21,7 +21,7 @@ use crate::{Error, Lease, LoginProblem, Token, TokenType};
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Login {
-    token: Token,
+    pub(crate) token: Token,
     /// The token's accessor: names it without being it, and may be logged. Batch tokens have none.
     pub accessor: String,
     /// Everything that the token may: its own policies and those of its identity.
@@ -40,8 +40,8 @@ pub struct Login {
     pub orphan: bool,
     /// Its kind.
     pub token_type: TokenType,
-    /// How often it may be used; zero where that is not counted.
-    pub num_uses: u64,
+    /// How often it may be used; `None` where that is not counted.
+    pub num_uses: Option<u64>,
     /// What the server wants noted.
     pub warnings: Messages,
 }
@@ -104,7 +104,7 @@ pub(crate) struct AuthReply<'a> {
     #[serde(borrow, default)]
     token_type: Option<&'a str>,
     #[serde(default)]
-    num_uses: u64,
+    num_uses: i64,
     #[serde(borrow, default)]
     mfa_requirement: Option<&'a RawValue>,
 }
@@ -122,10 +122,15 @@ impl AuthReply<'_> {
             entity_id: self.entity_id,
             orphan: self.orphan,
             token_type: self.token_type.map_or(TokenType::Service, TokenType::from),
-            num_uses: self.num_uses,
+            num_uses: uses_left(self.num_uses),
             warnings: Messages::default(),
         })
     }
+}
+
+/// Returns how often a token may still be used. Servers write zero where it is not counted, and -1 at the last use.
+pub(crate) fn uses_left(num_uses: i64) -> Option<u64> {
+    (num_uses != 0).then(|| num_uses.try_into().unwrap_or_default())
 }
 
 /// A login under way, as its errors tell it.
