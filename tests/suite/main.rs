@@ -13,6 +13,7 @@ mod loopback;
 mod parity;
 mod support;
 mod token;
+mod vault_auth;
 mod vault_kv2;
 mod vault_login;
 mod vault_token;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         vault_login::behaviours(),
         kv2::behaviours(),
         token::behaviours(),
+        vault_auth::behaviours(),
         vault_kv2::behaviours(),
         vault_token::behaviours(),
         vault_wrapping::behaviours(),

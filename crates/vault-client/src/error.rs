@@ -1,6 +1,7 @@
 //! What can go wrong, grouped by who must act.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use latchkey_transport::Secret;
@@ -64,6 +65,18 @@ pub enum Error {
         line: usize,
         /// The column, from 1; 0 where the whole is meant.
         column: usize,
+    },
+    /// A text that is no client nonce of [`ClientNonce::generate`](crate::auth::ClientNonce::generate).
+    #[error("the kept text is no client nonce")]
+    InvalidClientNonce,
+    /// A file that a call was told to read.
+    #[error("{} cannot be read", path.display())]
+    UnreadableFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        cause: std::io::Error,
     },
     /// The source of randomness gave nothing, so no login can be begun.
     #[error("no client nonce can be made")]
@@ -320,6 +333,8 @@ impl Error {
             Self::FieldMissing { .. } => "vault_field_missing",
             Self::FieldNotText { .. } => "vault_field_not_text",
             Self::WrongType { .. } => "vault_wrong_type",
+            Self::InvalidClientNonce => "vault_invalid_client_nonce",
+            Self::UnreadableFile { .. } => "vault_unreadable_file",
             Self::RandomUnavailable(_) => "vault_random_unavailable",
             Self::LoginRefused { .. } => "vault_login_refused",
             Self::NoAuthUrl { .. } => "vault_no_auth_url",

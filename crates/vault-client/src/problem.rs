@@ -158,6 +158,13 @@ pub enum LoginProblem {
     /// The identity provider did not accept the code: used before, expired, or the server's client is set up
     /// wrongly. Begin anew.
     CodeRejected,
+    /// The identity provider took the code, but the server could not verify the ID token that it got for it: it cannot
+    /// fetch the provider's keys, or its settings name another issuer. Whoever runs the server must look.
+    IdTokenRejected,
+    /// Name and password, or role id and secret id, do not belong together. Servers do not say which is wrong.
+    CredentialsRejected,
+    /// The person, or the identity provider, said no. Begin anew.
+    Cancelled,
     /// The server wants a second factor, which this client cannot give.
     SecondFactorRequired,
     /// Something else, which the messages tell.
@@ -181,6 +188,9 @@ impl fmt::Display for LoginProblem {
             Self::StateExpired => "the login has expired or was used before",
             Self::ClientNonceMismatch => "it was begun by somebody else",
             Self::CodeRejected => "the identity provider did not accept the code",
+            Self::IdTokenRejected => "the server could not verify the identity provider's token",
+            Self::CredentialsRejected => "the credentials are wrong",
+            Self::Cancelled => "the sign-in was refused or cancelled",
             Self::SecondFactorRequired => "a second factor is required",
             Self::Other => "for another reason",
         })

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use latchkey_transport::{Exchange, MaybeSend, MaybeSync, Perform, Request, SharedTransport, Transport};
 use url::Url;
 
-use crate::auth::{JwtAuth, OidcAuth};
+use crate::auth::{AppRoleAuth, JwtAuth, KubernetesAuth, OidcAuth, UserpassAuth};
 use crate::kv2::Kv2;
 use crate::logical::Logical;
 use crate::path;
@@ -86,6 +86,21 @@ impl Vault {
     /// Returns the OIDC auth method at a mount: login in a browser, driven by the server.
     pub fn oidc<'a>(&'a self, mount: &'a str) -> OidcAuth<'a> {
         OidcAuth::new(self, mount)
+    }
+
+    /// Returns the Kubernetes auth method at a mount: login with the token of a service account.
+    pub fn kubernetes<'a>(&'a self, mount: &'a str) -> KubernetesAuth<'a> {
+        KubernetesAuth::new(self, mount)
+    }
+
+    /// Returns the `AppRole` auth method at a mount: login of a program with two ids.
+    pub fn approle<'a>(&'a self, mount: &'a str) -> AppRoleAuth<'a> {
+        AppRoleAuth::new(self, mount)
+    }
+
+    /// Returns the userpass auth method at a mount, or LDAP or another one with name and password.
+    pub fn userpass<'a>(&'a self, mount: &'a str) -> UserpassAuth<'a> {
+        UserpassAuth::new(self, mount)
     }
 
     /// Returns what can be done with tokens, the one of this handle and others.
