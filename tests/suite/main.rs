@@ -16,6 +16,7 @@ mod token;
 mod vault_auth;
 mod vault_kv2;
 mod vault_login;
+mod vault_sys;
 mod vault_token;
 mod vault_wrapping;
 mod workspace;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         token::behaviours(),
         vault_auth::behaviours(),
         vault_kv2::behaviours(),
+        vault_sys::behaviours(),
         vault_token::behaviours(),
         vault_wrapping::behaviours(),
         loopback::behaviours(),

@@ -166,6 +166,9 @@ pub enum Error {
     /// There is no version that could be changed or taken back to.
     #[error("there is nothing to change: the secret {0}")]
     NoSuchVersion(Gone),
+    /// Something is mounted at that path already.
+    #[error("something is mounted there already ({0})")]
+    MountExists(Refusal),
     /// The body is longer than the server takes: 32 MiB unless configured otherwise.
     #[error("the request is too large for the server ({0})")]
     PayloadTooLarge(Refusal),
@@ -256,6 +259,7 @@ impl Error {
             | Self::InvalidRequest(refusal)
             | Self::CasMismatch(refusal)
             | Self::CasRequired(refusal)
+            | Self::MountExists(refusal)
             | Self::PayloadTooLarge(refusal)
             | Self::PreconditionFailed(refusal)
             | Self::MountUpgrading(refusal)
@@ -278,6 +282,7 @@ impl Error {
         | Self::InvalidRequest(refusal)
         | Self::CasMismatch(refusal)
         | Self::CasRequired(refusal)
+        | Self::MountExists(refusal)
         | Self::PayloadTooLarge(refusal)
         | Self::PreconditionFailed(refusal)
         | Self::MountUpgrading(refusal)
@@ -352,6 +357,7 @@ impl Error {
             Self::InvalidRequest(_) => "vault_invalid_request",
             Self::CasMismatch(_) => "vault_cas_mismatch",
             Self::CasRequired(_) => "vault_cas_required",
+            Self::MountExists(_) => "vault_mount_exists",
             Self::NoSuchVersion(_) => "vault_no_such_version",
             Self::PayloadTooLarge(_) => "vault_payload_too_large",
             Self::Redirected { .. } => "vault_redirected",

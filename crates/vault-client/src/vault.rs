@@ -10,7 +10,7 @@ use crate::auth::{AppRoleAuth, JwtAuth, KubernetesAuth, OidcAuth, UserpassAuth};
 use crate::kv2::Kv2;
 use crate::logical::Logical;
 use crate::path;
-use crate::sys::{Health, ReadHealth};
+use crate::sys::{Health, ReadHealth, Sys};
 use crate::token::TokenAuth;
 use crate::wrapping::Wrapping;
 use crate::{Error, PathPart, Token};
@@ -111,6 +111,11 @@ impl Vault {
     /// Returns response wrapping: answers that the server keeps for whoever is to have them.
     pub fn wrapping(&self) -> Wrapping<'_> {
         Wrapping::new(self)
+    }
+
+    /// Returns the server itself: mounts, policies, and how it is.
+    pub fn sys(&self) -> Sys<'_> {
+        Sys::new(self)
     }
 
     /// Returns any path of the API.
