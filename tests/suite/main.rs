@@ -13,7 +13,12 @@ mod loopback;
 mod parity;
 mod support;
 mod token;
+mod vault_auth;
+mod vault_kv2;
 mod vault_login;
+mod vault_sys;
+mod vault_token;
+mod vault_wrapping;
 mod workspace;
 
 use std::process::ExitCode;
@@ -28,6 +33,11 @@ fn main() -> ExitCode {
         vault_login::behaviours(),
         kv2::behaviours(),
         token::behaviours(),
+        vault_auth::behaviours(),
+        vault_kv2::behaviours(),
+        vault_sys::behaviours(),
+        vault_token::behaviours(),
+        vault_wrapping::behaviours(),
         loopback::behaviours(),
         canary::behaviours(),
         parity::behaviours(),

@@ -1,11 +1,13 @@
 //! What can go wrong, grouped by who must act.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use latchkey_transport::Secret;
 
 use crate::messages::Messages;
+use crate::problem::{Gone, LoginProblem, MountProblem, PathPart, PathProblem, TokenProblem, ValueKind};
 
 /// Why a call did not give what it is for.
 ///
@@ -64,6 +66,18 @@ pub enum Error {
         /// The column, from 1; 0 where the whole is meant.
         column: usize,
     },
+    /// A text that is no client nonce of [`ClientNonce::generate`](crate::auth::ClientNonce::generate).
+    #[error("the kept text is no client nonce")]
+    InvalidClientNonce,
+    /// A file that a call was told to read.
+    #[error("{} cannot be read", path.display())]
+    UnreadableFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        cause: std::io::Error,
+    },
     /// The source of randomness gave nothing, so no login can be begun.
     #[error("no client nonce can be made")]
     RandomUnavailable(#[from] latchkey_transport::RandomUnavailable),
@@ -114,6 +128,28 @@ pub enum Error {
     /// Vault before 1.16 answer both alike. See [`is_token_dead`](Error::is_token_dead).
     #[error("permission denied ({0})")]
     PermissionDenied(Refusal),
+    /// The token that the call *names* is not one that the server knows, whether by itself or by its accessor. It says
+    /// nothing of the token that the call was made with.
+    #[error("the named token is not known ({0})")]
+    UnknownToken(Refusal),
+    /// The wrapping token fetches nothing: what it stood for was fetched, has expired, or never was. If you expected it
+    /// to be there, somebody else may have fetched it.
+    #[error("there is nothing to unwrap ({0})")]
+    WrappingTokenInvalid(Refusal),
+    /// The wrapping token stands for the answer of another call than was expected. Nothing was fetched.
+    #[error("what is wrapped is the answer of {found} and not of {wanted}")]
+    WrongCreationPath {
+        /// The path that was expected.
+        wanted: String,
+        /// The path that the server tells.
+        found: String,
+    },
+    /// The call that was to be wrapped took place, but the server had no answer to keep, or did not keep it.
+    #[error("the answer was not wrapped (status {status})")]
+    NothingWrapped {
+        /// The status.
+        status: u16,
+    },
     /// The token lives on until its lease ends, but it cannot be renewed. Log in again before that.
     #[error("the token cannot be renewed ({0})")]
     NotRenewable(Refusal),
@@ -130,6 +166,18 @@ pub enum Error {
     /// The server understood the request and found it wrong.
     #[error("the server refused the request ({0})")]
     InvalidRequest(Refusal),
+    /// The secret has another version than the check-and-set named: somebody else wrote in between. Read again.
+    #[error("somebody else has written the secret in between ({0})")]
+    CasMismatch(Refusal),
+    /// The secret, or its store, takes no write without a check-and-set: use [`Cas`](crate::kv2::Cas).
+    #[error("the secret can only be written with a check-and-set ({0})")]
+    CasRequired(Refusal),
+    /// There is no version that could be changed or taken back to.
+    #[error("there is nothing to change: the secret {0}")]
+    NoSuchVersion(Gone),
+    /// Something is mounted at that path already.
+    #[error("something is mounted there already ({0})")]
+    MountExists(Refusal),
     /// The body is longer than the server takes: 32 MiB unless configured otherwise.
     #[error("the request is too large for the server ({0})")]
     PayloadTooLarge(Refusal),
@@ -196,7 +244,9 @@ impl Error {
     /// Returns the status of the reply, where there was one.
     pub fn status(&self) -> Option<u16> {
         match self {
-            Self::Redirected { status, .. } | Self::MalformedReply { status, .. } => Some(*status),
+            Self::Redirected { status, .. }
+            | Self::MalformedReply { status, .. }
+            | Self::NothingWrapped { status } => Some(*status),
             Self::RateLimited { .. } => Some(429),
             Self::Sealed => Some(503),
             other => other.refusal().map(|refusal| refusal.status),
@@ -209,11 +259,16 @@ impl Error {
             Self::LoginRefused { refusal, .. }
             | Self::TokenInvalid(refusal)
             | Self::PermissionDenied(refusal)
+            | Self::UnknownToken(refusal)
+            | Self::WrappingTokenInvalid(refusal)
             | Self::NotRenewable(refusal)
             | Self::NotFound(refusal)
             | Self::UnsupportedOperation(refusal)
             | Self::UnsupportedMediaType(refusal)
             | Self::InvalidRequest(refusal)
+            | Self::CasMismatch(refusal)
+            | Self::CasRequired(refusal)
+            | Self::MountExists(refusal)
             | Self::PayloadTooLarge(refusal)
             | Self::PreconditionFailed(refusal)
             | Self::MountUpgrading(refusal)
@@ -227,11 +282,16 @@ impl Error {
         if let Self::LoginRefused { refusal, .. }
         | Self::TokenInvalid(refusal)
         | Self::PermissionDenied(refusal)
+        | Self::UnknownToken(refusal)
+        | Self::WrappingTokenInvalid(refusal)
         | Self::NotRenewable(refusal)
         | Self::NotFound(refusal)
         | Self::UnsupportedOperation(refusal)
         | Self::UnsupportedMediaType(refusal)
         | Self::InvalidRequest(refusal)
+        | Self::CasMismatch(refusal)
+        | Self::CasRequired(refusal)
+        | Self::MountExists(refusal)
         | Self::PayloadTooLarge(refusal)
         | Self::PreconditionFailed(refusal)
         | Self::MountUpgrading(refusal)
@@ -287,6 +347,8 @@ impl Error {
             Self::FieldMissing { .. } => "vault_field_missing",
             Self::FieldNotText { .. } => "vault_field_not_text",
             Self::WrongType { .. } => "vault_wrong_type",
+            Self::InvalidClientNonce => "vault_invalid_client_nonce",
+            Self::UnreadableFile { .. } => "vault_unreadable_file",
             Self::RandomUnavailable(_) => "vault_random_unavailable",
             Self::LoginRefused { .. } => "vault_login_refused",
             Self::NoAuthUrl { .. } => "vault_no_auth_url",
@@ -294,11 +356,19 @@ impl Error {
             Self::StateMismatch => "vault_state_mismatch",
             Self::TokenInvalid(_) => "vault_token_invalid",
             Self::PermissionDenied(_) => "vault_permission_denied",
+            Self::UnknownToken(_) => "vault_unknown_token",
+            Self::WrappingTokenInvalid(_) => "vault_wrapping_token_invalid",
+            Self::WrongCreationPath { .. } => "vault_wrong_creation_path",
+            Self::NothingWrapped { .. } => "vault_nothing_wrapped",
             Self::NotRenewable(_) => "vault_not_renewable",
             Self::NotFound(_) => "vault_not_found",
             Self::UnsupportedOperation(_) => "vault_unsupported_operation",
             Self::UnsupportedMediaType(_) => "vault_unsupported_media_type",
             Self::InvalidRequest(_) => "vault_invalid_request",
+            Self::CasMismatch(_) => "vault_cas_mismatch",
+            Self::CasRequired(_) => "vault_cas_required",
+            Self::MountExists(_) => "vault_mount_exists",
+            Self::NoSuchVersion(_) => "vault_no_such_version",
             Self::PayloadTooLarge(_) => "vault_payload_too_large",
             Self::Redirected { .. } => "vault_redirected",
             Self::RateLimited { .. } => "vault_rate_limited",
@@ -328,182 +398,6 @@ impl fmt::Display for Refusal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "status {}", self.status)?;
         if self.messages.is_empty() { Ok(()) } else { write!(formatter, ": {}", self.messages) }
-    }
-}
-
-/// Which argument an [`Error::InvalidPath`] is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum PathPart {
-    /// The mount of a secrets engine or auth method.
-    Mount,
-    /// The path below a mount, or a whole path of the API.
-    Path,
-    /// The namespace.
-    Namespace,
-}
-
-impl fmt::Display for PathPart {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Mount => "mount",
-            Self::Path => "path",
-            Self::Namespace => "namespace",
-        })
-    }
-}
-
-/// What is wrong with a path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum PathProblem {
-    /// There is nothing in it.
-    Empty,
-    /// Two slashes follow each other.
-    EmptySegment,
-    /// A segment is `.` or `..`, which servers and proxies resolve to another path.
-    DotSegment,
-    /// It holds a control sign.
-    ControlSign,
-}
-
-impl fmt::Display for PathProblem {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Empty => "it is empty",
-            Self::EmptySegment => "it has an empty segment",
-            Self::DotSegment => "it has a segment . or ..",
-            Self::ControlSign => "it has a control sign",
-        })
-    }
-}
-
-/// What is wrong with a token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum TokenProblem {
-    /// There is nothing in it but space.
-    Empty,
-    /// It holds a space, a control sign or a letter outside ASCII.
-    Unprintable,
-}
-
-impl fmt::Display for TokenProblem {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Empty => "it is empty",
-            Self::Unprintable => "it has a sign that no token has",
-        })
-    }
-}
-
-/// How a mount differs from what the call is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum MountProblem {
-    /// A plain path was used at a versioned KV store (v2): call it with [`Vault::kv2`](crate::Vault::kv2).
-    Versioned,
-    /// A call for a versioned KV store (v2) was answered by something else, such as a KV store without versions.
-    NotVersioned,
-}
-
-impl fmt::Display for MountProblem {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Versioned => "is in a versioned KV store (v2), where secrets are read below data/",
-            Self::NotVersioned => "is not in a versioned KV store (v2)",
-        })
-    }
-}
-
-/// What the value of a field is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ValueKind {
-    /// `null`
-    Null,
-    /// `true` or `false`
-    Boolean,
-    /// A number.
-    Number,
-    /// A list.
-    List,
-    /// An object.
-    Object,
-    /// A JSON string that is not Unicode text: half of a surrogate pair.
-    BrokenText,
-}
-
-impl fmt::Display for ValueKind {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Null => "null",
-            Self::Boolean => "a boolean",
-            Self::Number => "a number",
-            Self::List => "a list",
-            Self::Object => "an object",
-            Self::BrokenText => "a string that is not Unicode",
-        })
-    }
-}
-
-/// Why a login was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum LoginProblem {
-    /// The auth method has no role of that name.
-    UnknownRole,
-    /// No role was named, and the auth method has no default one.
-    MissingRole,
-    /// The role is for another kind of login: `role_type` is `oidc` where `jwt` is needed.
-    WrongRoleType,
-    /// Nothing to log in with is set up at this mount.
-    NotConfigured,
-    /// The server does not serve this login: no auth method is mounted there, or the role does not allow the
-    /// address that the call came from. Servers answer both with 403.
-    NotServed,
-    /// The token of the identity provider did not pass: signature or issuer.
-    TokenRejected,
-    /// The token of the identity provider has expired, or is not valid yet: get a fresh one, or set the server's
-    /// clock. The server allows 150 s of either unless the role says otherwise.
-    TokenNotValidNow,
-    /// The token names an audience, and the role is bound to none, or to others.
-    AudienceRejected,
-    /// The token is genuine, but its claims are not those that the role asks for.
-    ClaimsRejected,
-    /// The login took longer than ten minutes, was used before, or was begun at another server. Begin anew.
-    StateExpired,
-    /// The client nonce is not that of the login. The server has forgotten the login: begin anew.
-    ClientNonceMismatch,
-    /// The identity provider did not accept the code: used before, expired, or the server's client is set up
-    /// wrongly. Begin anew.
-    CodeRejected,
-    /// The server wants a second factor, which this client cannot give.
-    SecondFactorRequired,
-    /// Something else, which the messages tell.
-    Other,
-}
-
-impl fmt::Display for LoginProblem {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::UnknownRole => "no such role",
-            Self::MissingRole => "a role must be named",
-            Self::WrongRoleType => "the role is for another kind of login",
-            Self::NotConfigured => "the auth method is not set up for it",
-            Self::NotServed => "no auth method at this mount, or this address may not log in",
-            Self::TokenRejected => "the identity token did not pass",
-            Self::TokenNotValidNow => {
-                "the identity token has expired or is not valid yet (are both clocks right?)"
-            }
-            Self::AudienceRejected => "the role does not accept the token's audience",
-            Self::ClaimsRejected => "the role does not accept the token's claims",
-            Self::StateExpired => "the login has expired or was used before",
-            Self::ClientNonceMismatch => "it was begun by somebody else",
-            Self::CodeRejected => "the identity provider did not accept the code",
-            Self::SecondFactorRequired => "a second factor is required",
-            Self::Other => "for another reason",
-        })
     }
 }
 

@@ -9,19 +9,27 @@ pub mod kv2;
 pub mod logical;
 pub mod sys;
 pub mod token;
+pub mod wrapping;
 
 // What crosses the wire.
+mod duration;
+mod merge;
 mod messages;
 mod path;
 mod reply;
 mod secret;
 
 mod error;
+mod problem;
+
+#[cfg(test)]
+mod script;
 
 pub use auth::Login;
-pub use error::{Error, LoginProblem, MountProblem, PathPart, PathProblem, Refusal, TokenProblem, ValueKind};
+pub use error::{Error, Refusal};
 pub use kv2::Read;
 pub use messages::Messages;
+pub use problem::{Gone, LoginProblem, MountProblem, PathPart, PathProblem, TokenProblem, ValueKind};
 pub use secret::Data;
 pub use token::{Lease, Token, TokenType};
 pub use vault::Vault;

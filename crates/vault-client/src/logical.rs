@@ -1,12 +1,12 @@
 //! Any path of the API, for what has no call of its own here.
 
 use latchkey_transport::{Body, Exchange, Method, Replay, Reply, Request};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::auth::AuthReply;
 use crate::messages::Messages;
 use crate::path::Path;
-use crate::reply::{self, Envelope, JSON};
+use crate::reply::{self, Envelope, JSON, LIST_LIMIT};
 use crate::{Data, Error, Login, PathPart, Vault};
 
 /// Any path of the API. Made by [`Vault::logical`].
@@ -67,7 +67,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    fn new(reply: Reply) -> Result<Self, Error> {
+    pub(crate) fn new(reply: Reply) -> Result<Self, Error> {
         const WANTED: &str = "an answer";
         let malformed = reply::malformed(&reply, WANTED);
         if reply.is_success() && reply.body().is_empty() {
@@ -140,24 +140,11 @@ impl Exchange for List {
     type Error = Error;
 
     fn request(&self) -> Request {
-        Request::new(Method::Get, self.path.clone())
+        Request::new(Method::Get, self.path.clone()).with_reply_limit(LIST_LIMIT)
     }
 
     fn receive(self, reply: Reply) -> Result<Vec<String>, Error> {
-        #[derive(Deserialize)]
-        struct Keys {
-            #[serde(default)]
-            keys: Vec<String>,
-        }
-        const WANTED: &str = "a list";
-        match reply.status() {
-            404 if reply::is_absence(&reply) => Ok(Vec::new()),
-            _ => {
-                let envelope = Envelope::read(&reply, &[], WANTED).map_err(|error| error.at(self.path))?;
-                let keys = envelope.data_as::<Keys>().ok_or_else(|| reply::malformed(&reply, WANTED))?;
-                Ok(keys.keys)
-            }
-        }
+        reply::keys(&reply).map_err(|error| error.at(self.path))
     }
 
     fn replay(&self) -> Replay {

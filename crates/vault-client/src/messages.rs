@@ -36,7 +36,8 @@ impl Messages {
 
     /// Cleans texts, also of `sent`, the secrets that the request carried.
     pub(crate) fn cleaned(texts: &Texts<'_>, sent: &[&Secret]) -> Self {
-        let mut messages = Self(texts.0.iter().map(|text| visible(text)).collect());
+        let items = texts.0.iter().flat_map(|text| items(text)).take(Self::MOST);
+        let mut messages = Self(items.map(visible).collect());
         for secret in sent {
             messages.hide(secret);
         }
@@ -135,6 +136,22 @@ impl<'de: 'a, 'a> Deserialize<'de> for Texts<'a> {
     }
 }
 
+/// Takes the items out of the frame that Go puts around several errors: a line that counts them, and each on a line of
+/// its own after an asterisk.
+fn items(text: &str) -> impl Iterator<Item = &str> {
+    let framed = text.split_once('\n').filter(|(count, _)| {
+        let word = count.strip_suffix(" occurred:").and_then(|count| count.split_once(' '));
+        word.is_some_and(|(number, word)| number.parse::<u32>().is_ok() && matches!(word, "error" | "errors"))
+    });
+    let (whole, list) = match framed {
+        Some((_, list)) => (None, list),
+        None => (Some(text), ""),
+    };
+    let mut items = list.split("\n\t*");
+    let first = items.next().map(|first| first.trim_start().strip_prefix('*').unwrap_or(first));
+    whole.into_iter().chain(first.into_iter().chain(items).map(str::trim).filter(|item| !item.is_empty()))
+}
+
 /// Writes a text in one line of signs that show.
 fn visible(text: &str) -> String {
     let words =
@@ -191,7 +208,17 @@ mod tests {
     #[test]
     fn a_list_of_errors_becomes_one_line() {
         let messages = read(r#"["2 errors occurred:\n\t* permission denied\n\t* invalid token\n\n"]"#, &[]);
-        assert_eq!(messages.to_string(), "2 errors occurred: * permission denied * invalid token");
+        assert_eq!(messages.to_string(), "permission denied; invalid token");
+        assert_eq!(messages.iter().count(), 2);
+        let messages = read(r#"["1 error occurred:\n\t* one * star, and\n a line\n\n","plain"]"#, &[]);
+        assert_eq!(messages.to_string(), "one * star, and a line; plain");
+        for other in
+            [r"2 errors occurred: x", r"many errors occurred:\n\t* x", r"what occurred:\n\t* x", r"a\n\t* b"]
+        {
+            let messages = read(&format!(r#"["{other}"]"#), &[]);
+            assert_eq!(messages.iter().count(), 1, "{other}");
+            assert!(!messages.to_string().starts_with('x'), "{other}");
+        }
     }
 
     #[test]

@@ -31,6 +31,14 @@ impl Path {
         Ok(self)
     }
 
+    /// Appends a caller's text that is one name, after a slash.
+    pub(crate) fn segment(self, part: PathPart, name: &str) -> Result<Self, Error> {
+        if name.contains('/') {
+            return Err(Error::InvalidPath { part, problem: PathProblem::Slash });
+        }
+        self.segments(part, name)
+    }
+
     /// Appends one parameter of the query.
     pub(crate) fn parameter(mut self, name: &str, value: &str) -> Self {
         self.0.push(if self.0.contains('?') { '&' } else { '?' });

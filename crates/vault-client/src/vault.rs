@@ -6,12 +6,13 @@ use std::sync::Arc;
 use latchkey_transport::{Exchange, MaybeSend, MaybeSync, Perform, Request, SharedTransport, Transport};
 use url::Url;
 
-use crate::auth::{JwtAuth, OidcAuth};
+use crate::auth::{AppRoleAuth, JwtAuth, KubernetesAuth, OidcAuth, UserpassAuth};
 use crate::kv2::Kv2;
 use crate::logical::Logical;
 use crate::path;
-use crate::sys::{Health, ReadHealth};
+use crate::sys::{Health, ReadHealth, Sys};
 use crate::token::TokenAuth;
+use crate::wrapping::Wrapping;
 use crate::{Error, PathPart, Token};
 
 /// A Vault or `OpenBao`: its address, and if you like a namespace and a token. Cloning it is cheap.
@@ -87,9 +88,34 @@ impl Vault {
         OidcAuth::new(self, mount)
     }
 
-    /// Returns what the token of this handle can do about itself.
+    /// Returns the Kubernetes auth method at a mount: login with the token of a service account.
+    pub fn kubernetes<'a>(&'a self, mount: &'a str) -> KubernetesAuth<'a> {
+        KubernetesAuth::new(self, mount)
+    }
+
+    /// Returns the `AppRole` auth method at a mount: login of a program with two ids.
+    pub fn approle<'a>(&'a self, mount: &'a str) -> AppRoleAuth<'a> {
+        AppRoleAuth::new(self, mount)
+    }
+
+    /// Returns the userpass auth method at a mount, or LDAP or another one with name and password.
+    pub fn userpass<'a>(&'a self, mount: &'a str) -> UserpassAuth<'a> {
+        UserpassAuth::new(self, mount)
+    }
+
+    /// Returns what can be done with tokens, the one of this handle and others.
     pub fn token(&self) -> TokenAuth<'_> {
         TokenAuth::new(self)
+    }
+
+    /// Returns response wrapping: answers that the server keeps for whoever is to have them.
+    pub fn wrapping(&self) -> Wrapping<'_> {
+        Wrapping::new(self)
+    }
+
+    /// Returns the server itself: mounts, policies, and how it is.
+    pub fn sys(&self) -> Sys<'_> {
+        Sys::new(self)
     }
 
     /// Returns any path of the API.
@@ -176,31 +202,11 @@ impl fmt::Debug for Vault {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
     use latchkey_transport::{Method, Replay, Reply, Secret};
 
     use super::*;
+    use crate::script::{Script, lost, script};
     use crate::{PathProblem, Read};
-
-    /// Gives the scripted outcomes one after the other, and keeps what it was sent.
-    #[derive(Default)]
-    struct Script {
-        outcomes: Mutex<Vec<Result<Reply, latchkey_transport::Error>>>,
-        sent: Mutex<Vec<Request>>,
-    }
-
-    #[async_trait::async_trait]
-    impl Transport for Script {
-        async fn send(&self, request: Request) -> Result<Reply, latchkey_transport::Error> {
-            self.sent.lock().unwrap().push(request);
-            self.outcomes.lock().unwrap().remove(0)
-        }
-    }
-
-    fn script<const N: usize>(outcomes: [Result<Reply, latchkey_transport::Error>; N]) -> Arc<Script> {
-        Arc::new(Script { outcomes: Mutex::new(outcomes.into()), sent: Mutex::default() })
-    }
 
     fn vault(address: &str, script: &Arc<Script>) -> Vault {
         Vault::over(address.parse().unwrap(), script.clone())
@@ -208,12 +214,8 @@ mod tests {
 
     const MISSING: &str = r#"{"errors":[]}"#;
 
-    fn lost() -> Result<Reply, latchkey_transport::Error> {
-        Err(latchkey_transport::Error::Lost { host: "vault".into(), cause: None })
-    }
-
     fn addresses(script: &Script) -> Vec<String> {
-        script.sent.lock().unwrap().iter().map(|request| request.url().unwrap().to_string()).collect()
+        script.sent().iter().map(|request| request.url().unwrap().to_string()).collect()
     }
 
     #[tokio::test(flavor = "current_thread")]
@@ -221,7 +223,7 @@ mod tests {
         let script = script([Ok(Reply::new(404, MISSING))]);
         let vault = vault("https://vault:8200", &script).with_token(&Token::new("hvs.x").unwrap());
         assert!(matches!(vault.kv2("secret").read_version("team/app", 3).await, Ok(Read::Missing)));
-        let sent = script.sent.lock().unwrap();
+        let sent = script.sent();
         assert_eq!(sent[0].url().unwrap().as_str(), "https://vault:8200/v1/secret/data/team/app?version=3");
         assert_eq!(sent[0].headers().collect::<Vec<_>>(), [("x-vault-token", "hvs.x", true)]);
         assert_eq!((sent[0].method(), sent[0].body().is_none()), (Method::Get, true));
@@ -259,7 +261,7 @@ mod tests {
                 "https://vault/proxy/v1/sys/health",
             ]
         );
-        assert!(script.sent.lock().unwrap().iter().all(|request| request.headers().count() == 0));
+        assert!(script.sent().iter().all(|request| request.headers().count() == 0));
     }
 
     #[test]
@@ -283,7 +285,7 @@ mod tests {
         vault.oidc("oidc").auth_url("r", "http://localhost/", &nonce).await.unwrap_err();
         vault.oidc("oidc").callback(&secret, &secret, &nonce).await.unwrap_err();
         vault.health().await.unwrap_err();
-        assert!(script.sent.lock().unwrap().iter().all(|request| request.header("X-Vault-Token").is_none()));
+        assert!(script.sent().iter().all(|request| request.header("X-Vault-Token").is_none()));
     }
 
     struct Zeros;
@@ -298,7 +300,7 @@ mod tests {
     async fn a_body_arrives_with_its_media_type() {
         let script = script([Ok(Reply::new(204, ""))]);
         vault("https://vault", &script).logical().write("a", &[1]).await.unwrap();
-        let sent = script.sent.lock().unwrap();
+        let sent = script.sent();
         assert_eq!(sent[0].headers().collect::<Vec<_>>(), [("content-type", "application/json", false)]);
         assert_eq!(sent[0].body().unwrap().expose_secret(), b"[1]");
     }
@@ -345,7 +347,7 @@ mod tests {
         let script = script([Ok(Reply::new(200, ""))]);
         let vault = vault("https://vault", &script).with_token(&Token::new("hvs.x").unwrap());
         vault.perform(WithToken).await.unwrap();
-        let sent = script.sent.lock().unwrap();
+        let sent = script.sent();
         assert_eq!(sent[0].headers().collect::<Vec<_>>(), [("x-vault-token", "hvs.own", true)]);
     }
 
@@ -376,7 +378,7 @@ mod tests {
         let script = script([Ok(Reply::new(200, ""))]);
         let vault = vault("https://vault", &script).with_token(&Token::new("hvs.x").unwrap());
         assert_eq!(vault.perform(Foreign("/v1/a")).await.unwrap(), 200);
-        let sent = script.sent.lock().unwrap();
+        let sent = script.sent();
         assert_eq!(sent[0].header("X-Vault-Wrap-TTL"), Some("60s"));
         assert_eq!(sent[0].header("X-Vault-Request"), Some("true"));
         assert_eq!(sent[0].header("Content-Type"), Some("application/merge-patch+json"));
@@ -389,7 +391,7 @@ mod tests {
         let vault = vault("https://vault", &script).with_token(&Token::new("hvs.x").unwrap());
         vault.perform(Foreign("https://elsewhere.example/v1/a")).await.unwrap();
         assert_eq!(addresses(&script), ["https://elsewhere.example/v1/a"]);
-        assert_eq!(script.sent.lock().unwrap()[0].header("X-Vault-Token"), None);
+        assert_eq!(script.sent()[0].header("X-Vault-Token"), None);
     }
 
     #[test]

@@ -1,7 +1,11 @@
 //! Auth methods: what turns an identity into a token.
 
+mod approle;
 mod jwt;
+mod kubernetes;
 mod oidc;
+mod poll;
+mod userpass;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,8 +14,12 @@ use latchkey_transport::{Reply, Secret};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+pub use approle::{AppRoleAuth, AppRoleLogin};
 pub use jwt::{JwtAuth, JwtLogin};
+pub use kubernetes::{KubernetesAuth, KubernetesLogin, ServiceAccountToken};
 pub use oidc::{AuthUrl, ClientNonce, OidcAuth, OidcAuthUrl, OidcCallback};
+pub use poll::{OidcPoll, Poll};
+pub use userpass::{UserpassAuth, UserpassLogin};
 
 use crate::messages::Messages;
 use crate::reply::{self, Envelope};
@@ -21,7 +29,7 @@ use crate::{Error, Lease, LoginProblem, Token, TokenType};
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Login {
-    token: Token,
+    pub(crate) token: Token,
     /// The token's accessor: names it without being it, and may be logged. Batch tokens have none.
     pub accessor: String,
     /// Everything that the token may: its own policies and those of its identity.
@@ -40,8 +48,8 @@ pub struct Login {
     pub orphan: bool,
     /// Its kind.
     pub token_type: TokenType,
-    /// How often it may be used; zero where that is not counted.
-    pub num_uses: u64,
+    /// How often it may be used; `None` where that is not counted.
+    pub num_uses: Option<u64>,
     /// What the server wants noted.
     pub warnings: Messages,
 }
@@ -104,7 +112,7 @@ pub(crate) struct AuthReply<'a> {
     #[serde(borrow, default)]
     token_type: Option<&'a str>,
     #[serde(default)]
-    num_uses: u64,
+    num_uses: i64,
     #[serde(borrow, default)]
     mfa_requirement: Option<&'a RawValue>,
 }
@@ -122,10 +130,15 @@ impl AuthReply<'_> {
             entity_id: self.entity_id,
             orphan: self.orphan,
             token_type: self.token_type.map_or(TokenType::Service, TokenType::from),
-            num_uses: self.num_uses,
+            num_uses: uses_left(self.num_uses),
             warnings: Messages::default(),
         })
     }
+}
+
+/// Returns how often a token may still be used. Servers write zero where it is not counted, and -1 at the last use.
+pub(crate) fn uses_left(num_uses: i64) -> Option<u64> {
+    (num_uses != 0).then(|| num_uses.try_into().unwrap_or_default())
 }
 
 /// A login under way, as its errors tell it.
@@ -140,15 +153,21 @@ impl Attempt<'_> {
     /// Sorts what a server says of a login that it refuses. Both products' wordings; the product's name is skipped.
     fn refused(&self, error: Error) -> Error {
         use LoginProblem as Problem;
-        const MEANINGS: [(&str, Problem); 23] = [
+        const MEANINGS: &[(&str, Problem)] = &[
             ("Expired or missing OAuth state", Problem::StateExpired),
             ("invalid client_nonce", Problem::ClientNonceMismatch),
             ("Role could not be found", Problem::UnknownRole),
             ("\" could not be found", Problem::UnknownRole),
+            ("missing role_id", Problem::CredentialsRejected),
             ("missing role", Problem::MissingRole),
             ("role_type is not allowed", Problem::WrongRoleType),
             ("OIDC login is not configured", Problem::NotConfigured),
             ("ould not load configuration", Problem::NotConfigured),
+            ("could not load backend configuration", Problem::NotConfigured),
+            // All three stand inside the message about the exchange.
+            ("id_token failed verification", Problem::IdTokenRejected),
+            ("VerifyIDToken", Problem::IdTokenRejected),
+            ("fetching keys", Problem::IdTokenRejected),
             ("Error exchanging oidc code", Problem::CodeRejected),
             ("No code or id_token received", Problem::CodeRejected),
             ("no audiences bound to the role", Problem::AudienceRejected),
@@ -164,24 +183,37 @@ impl Attempt<'_> {
             ("error validating token", Problem::TokenRejected),
             ("error verifying token", Problem::TokenRejected),
             ("missing token", Problem::TokenRejected),
+            ("missing jwt", Problem::TokenRejected),
+            ("invalid role name", Problem::UnknownRole),
+            ("service account name not authorized", Problem::ClaimsRejected),
+            ("namespace not authorized", Problem::ClaimsRejected),
+            ("invalid username or password", Problem::CredentialsRejected),
+            ("invalid role or secret ID", Problem::CredentialsRejected),
+            ("invalid role ID", Problem::CredentialsRejected),
+            ("invalid secret id", Problem::CredentialsRejected),
+            ("missing password", Problem::CredentialsRejected),
+            ("missing secret_id", Problem::CredentialsRejected),
+            ("authorization failed", Problem::Cancelled),
         ];
+        let meaning = |refusal: &crate::Refusal| {
+            let meant = |text| refusal.messages.iter().any(|said| said.contains(text));
+            MEANINGS.iter().find(|(text, _)| meant(*text)).map(|(_, problem)| *problem)
+        };
         let (problem, refusal) = match error {
-            // A claim that does not fit can arrive with status 500.
-            Error::InvalidRequest(refusal) | Error::ServerFault(refusal)
-                if matches!(refusal.status, 400 | 500) =>
-            {
-                let meaning =
-                    MEANINGS.iter().find(|(text, _)| refusal.messages.iter().any(|said| said.contains(text)));
-                match (meaning, refusal.status) {
-                    (Some((_, problem)), _) => (*problem, refusal),
-                    (None, 400) => (Problem::Other, refusal),
-                    (None, _) => return Error::ServerFault(refusal),
-                }
+            Error::InvalidRequest(refusal) if refusal.status == 400 => {
+                (meaning(&refusal).unwrap_or(Problem::Other), refusal)
             }
+            // A claim that does not fit can arrive with status 500.
+            Error::ServerFault(refusal) if refusal.status == 500 => match meaning(&refusal) {
+                Some(problem) => (problem, refusal),
+                None => return Error::ServerFault(refusal),
+            },
             // No token was sent that could be short of a policy.
             Error::PermissionDenied(refusal)
             | Error::NotFound(refusal)
-            | Error::UnsupportedOperation(refusal) => (Problem::NotServed, refusal),
+            | Error::UnsupportedOperation(refusal) => {
+                (meaning(&refusal).unwrap_or(Problem::NotServed), refusal)
+            }
             other => return other,
         };
         self.error(problem, refusal)

@@ -1,11 +1,13 @@
 //! Login in a browser, driven by the server: it makes the address to sign in at, and redeems the code.
 
 use std::fmt;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use latchkey_transport::{Body, Exchange, Method, Random, Replay, Reply, Request, Secret};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -38,6 +40,14 @@ pub struct OidcAuth<'a> {
 impl<'a> OidcAuth<'a> {
     pub(crate) fn new(vault: &'a Vault, mount: &'a str) -> Self {
         Self { vault, mount }
+    }
+
+    pub(super) fn vault(&self) -> &'a Vault {
+        self.vault
+    }
+
+    pub(super) fn mount(&self) -> &'a str {
+        self.mount
     }
 
     /// Asks for an address to sign in at. An empty role means the mount's default.
@@ -88,9 +98,27 @@ impl ClientNonce {
         Ok(Self(Secret::new(URL_SAFE_NO_PAD.encode(bytes.as_slice()))))
     }
 
+    /// Takes over the text of one that [`generate`](ClientNonce::generate) made: a login may begin in one process and
+    /// end in another. Keep it where the browser cannot see it.
+    ///
+    /// Fails with [`Error::InvalidClientNonce`] for any other text.
+    pub fn restore(text: impl Into<Secret>) -> Result<Self, Error> {
+        let text = text.into();
+        // Opened to be checked.
+        let bytes = URL_SAFE_NO_PAD.decode(text.expose_secret()).map(Zeroizing::new);
+        match bytes {
+            Ok(bytes) if bytes.len() == Self::BYTES => Ok(Self(text)),
+            _ => Err(Error::InvalidClientNonce),
+        }
+    }
+
     /// Returns its text.
     pub fn expose_secret(&self) -> &str {
         self.0.expose_secret()
+    }
+
+    pub(super) fn secret(&self) -> &Secret {
+        &self.0
     }
 }
 
@@ -99,6 +127,8 @@ impl ClientNonce {
 pub struct AuthUrl {
     url: Url,
     state: Secret,
+    poll_interval: Option<Duration>,
+    user_code: Option<Secret>,
 }
 
 impl AuthUrl {
@@ -110,6 +140,18 @@ impl AuthUrl {
     /// Returns the state that the browser will bring back.
     pub fn state(&self) -> &Secret {
         &self.state
+    }
+
+    /// Returns how long to wait between two polls, where the browser does not come back here but the server is to be
+    /// asked: see [`poll_until_done`](OidcAuth::poll_until_done).
+    pub fn poll_interval(&self) -> Option<Duration> {
+        self.poll_interval
+    }
+
+    /// Returns the code that the person types at the address, in `OpenBao`'s mode `device`.
+    pub fn user_code(&self) -> Option<&str> {
+        // Opened for the person who is to type it.
+        self.user_code.as_ref().map(Secret::expose_secret)
     }
 
     /// Compares the state that came back, in a time that does not depend on where they differ.
@@ -181,15 +223,22 @@ impl Exchange for OidcAuthUrl {
 
     fn receive(self, reply: Reply) -> Result<AuthUrl, Error> {
         #[derive(Deserialize)]
-        struct Fields {
+        struct Fields<'a> {
             auth_url: Secret,
+            #[serde(default)]
+            state: Option<Secret>,
+            /// `OpenBao` writes the number as a text.
+            #[serde(borrow, default)]
+            poll_interval: Option<&'a RawValue>,
+            #[serde(default)]
+            user_code: Option<Secret>,
         }
         const WANTED: &str = "an address to sign in at";
         let attempt = Attempt { mount: &self.mount, role: Some(&self.role), sent: &[&self.client_nonce] };
         let envelope =
             Envelope::read(&reply, attempt.sent, WANTED).map_err(|error| attempt.refused(error))?;
         let malformed = || reply::malformed(&reply, WANTED);
-        let fields = envelope.data_as::<Fields>().ok_or_else(malformed)?;
+        let fields = envelope.data_as::<Fields<'_>>().ok_or_else(malformed)?;
         if fields.auth_url.is_empty() {
             return Err(Error::NoAuthUrl { role: self.role, redirect_uri: self.redirect_uri });
         }
@@ -204,9 +253,18 @@ impl Exchange for OidcAuthUrl {
         if sign_in.check(false).is_err() {
             return Err(Error::InsecureAuthUrl { host: sign_in.host() });
         }
-        let state = url.query_pairs().find(|(name, _)| name == "state").map(|(_, state)| state.into_owned());
-        let state = state.map(Secret::new).filter(|state| !state.is_empty()).ok_or_else(malformed)?;
-        Ok(AuthUrl { url, state })
+        // What the server says beside the address counts: that of mode `device` has no state in it.
+        let in_query =
+            || url.query_pairs().find(|(name, _)| name == "state").map(|(_, state)| state.into_owned());
+        let state = fields.state.or_else(|| in_query().map(Secret::new));
+        let state = state.filter(|state| !state.is_empty()).ok_or_else(malformed)?;
+        let seconds = fields.poll_interval.and_then(|raw| raw.get().trim_matches('"').parse().ok());
+        Ok(AuthUrl {
+            url,
+            state,
+            poll_interval: seconds.map(Duration::from_secs),
+            user_code: fields.user_code.filter(|code| !code.is_empty()),
+        })
     }
 
     /// A login that nobody finishes is forgotten after ten minutes.
@@ -275,7 +333,7 @@ impl Exchange for OidcCallback {
     }
 }
 
-fn oidc_path(mount: &str, call: &str) -> Result<Path, Error> {
+pub(super) fn oidc_path(mount: &str, call: &str) -> Result<Path, Error> {
     let path = Path::with_room(mount.len() + "/auth/".len() + call.len());
     Ok(path.literal("/auth").segments(PathPart::Mount, mount)?.literal(call))
 }
@@ -327,6 +385,16 @@ mod tests {
         assert_eq!(text.expose_secret(), "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA");
         assert!(!format!("{text:?}").contains("AQID"));
         assert!(matches!(ClientNonce::generate(&mut Empty), Err(Error::RandomUnavailable(_))));
+    }
+
+    #[test]
+    fn a_client_nonce_can_be_kept_and_taken_up_again() {
+        let kept = nonce().expose_secret().to_owned();
+        assert_eq!(ClientNonce::restore(kept.as_str()).unwrap().expose_secret(), kept);
+        for other in ["", "short", "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHy", "!".repeat(43).as_str()] {
+            let error = ClientNonce::restore(other).unwrap_err();
+            assert!(matches!(error, Error::InvalidClientNonce), "{other}");
+        }
     }
 
     #[test]
@@ -440,6 +508,14 @@ mod tests {
             (
                 r#"Error exchanging oidc code: "Provider.Exchange: invalid_grant"."#,
                 LoginProblem::CodeRejected,
+            ),
+            (
+                r#"Error exchanging oidc code: "Provider.Exchange: id_token failed verification: x"."#,
+                LoginProblem::IdTokenRejected,
+            ),
+            (
+                r#"Error exchanging oidc code: "failed to verify signature: fetching keys oidc: get keys failed"."#,
+                LoginProblem::IdTokenRejected,
             ),
             ("Token verification failed. unknown issuer", LoginProblem::TokenRejected),
             ("Could not load configuration", LoginProblem::NotConfigured),

@@ -10,11 +10,11 @@ use crate::path::Path;
 use crate::reply::{self, Envelope};
 use crate::{Data, Error, MountProblem, PathPart};
 
-/// What a read found.
+/// What a read found: a secret, or the names in it ([`Subkeys`](super::Subkeys)).
 #[derive(Clone, Debug)]
-pub enum Read {
-    /// The secret.
-    Found(Secret),
+pub enum Read<T = Secret> {
+    /// What was asked for.
+    Found(T),
     /// The version was deleted and can be undeleted.
     Deleted(Metadata),
     /// The version's data is gone for good.
@@ -22,6 +22,27 @@ pub enum Read {
     /// There is no such secret, or no such version of it. A KV store *without* versions answers the same; nothing in
     /// its reply tells the two apart.
     Missing,
+}
+
+impl<T> Read<T> {
+    /// Returns what was found, for callers to whom all absences are alike.
+    pub fn found(self) -> Option<T> {
+        match self {
+            Self::Found(found) => Some(found),
+            Self::Deleted(_) | Self::Destroyed(_) | Self::Missing => None,
+        }
+    }
+
+    /// Reads a 404. A version that was deleted or destroyed comes with an envelope, one that never was without.
+    pub(super) fn not_found(reply: &Reply, path: String) -> Result<Self, Error> {
+        let version = Envelope::parse(reply).and_then(|envelope| envelope.data_as::<Version<'_>>());
+        match version.and_then(|version| version.metadata) {
+            Some(metadata) if metadata.destroyed => Ok(Self::Destroyed(metadata)),
+            Some(metadata) => Ok(Self::Deleted(metadata)),
+            None if reply::is_absence(reply) => Ok(Self::Missing),
+            None => Err(reply::refused(reply, &[]).at(path)),
+        }
+    }
 }
 
 /// A version of a secret.
@@ -114,7 +135,7 @@ impl Exchange for ReadSecret {
     fn receive(self, reply: Reply) -> Result<Read, Error> {
         match reply.status() {
             200..=299 => self.found(reply),
-            404 => self.not_found(&reply),
+            404 => Read::not_found(&reply, self.path),
             _ => Err(reply::refused(&reply, &[])),
         }
     }
@@ -148,19 +169,6 @@ impl ReadSecret {
             },
         }
     }
-
-    /// A version that was deleted or destroyed comes with status 404 and an envelope, one that never was without.
-    fn not_found(self, reply: &Reply) -> Result<Read, Error> {
-        let version = Envelope::parse(reply).and_then(|envelope| envelope.data_as());
-        match version {
-            Some(Version { metadata: Some(metadata), .. }) if metadata.destroyed => {
-                Ok(Read::Destroyed(metadata))
-            }
-            Some(Version { metadata: Some(metadata), .. }) => Ok(Read::Deleted(metadata)),
-            _ if reply::is_absence(reply) => Ok(Read::Missing),
-            _ => Err(reply::refused(reply, &[]).at(self.path)),
-        }
-    }
 }
 
 const WANTED: &str = "a version of a secret";
@@ -180,11 +188,13 @@ struct Version<'a> {
 }
 
 /// Servers write a time that is none as an empty text.
-fn time<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+pub(super) fn time<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     Ok(Option::<String>::deserialize(deserializer)?.filter(|time| !time.is_empty()))
 }
 
-fn notes<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
+pub(super) fn notes<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, String>, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 

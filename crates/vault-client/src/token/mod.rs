@@ -1,0 +1,357 @@
+//! Tokens: what they are, and what can be done with them.
+//!
+//! The API: <https://developer.hashicorp.com/vault/api-docs/auth/token>
+
+mod create;
+mod lookup;
+mod renew;
+mod revoke;
+mod role;
+
+pub use create::{CreateToken, TokenRequest};
+pub use lookup::{ListAccessors, LookupSelf, LookupToken, TokenInfo};
+pub use renew::{RenewSelf, RenewToken, Renewal};
+pub use revoke::{RevokeSelf, RevokeToken};
+pub use role::{DeleteRole, ListRoles, ReadRole, Role, RoleSettings, TidyTokens, WriteRole};
+
+use std::fmt;
+use std::time::Duration;
+
+use latchkey_transport::{Body, Secret};
+use serde::Serialize;
+
+use crate::reply;
+use crate::{Error, Login, TokenProblem, Vault};
+
+/// A token of the server, fit to be sent.
+///
+/// ```
+/// use latchkey_vault_client::Token;
+///
+/// let token = Token::new("hvs.EXAMPLE\n")?; // as it stands in a file
+/// assert_eq!(token.expose_secret(), "hvs.EXAMPLE");
+/// assert_eq!(format!("{token:?}"), "Token(…)");
+/// assert!(Token::new("  ").is_err());
+/// # Ok::<(), latchkey_vault_client::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Token(Secret);
+
+impl Token {
+    /// Takes a token over, without the space around it.
+    ///
+    /// Fails with [`Error::InvalidToken`] where nothing is left, or where a sign is in it that no token has.
+    pub fn new(text: impl Into<Secret>) -> Result<Self, Error> {
+        let text = text.into();
+        // Opened to look for signs that a header cannot hold.
+        let trimmed = text.expose_secret().trim();
+        if trimmed.is_empty() {
+            return Err(Error::InvalidToken { problem: TokenProblem::Empty });
+        }
+        if !trimmed.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(Error::InvalidToken { problem: TokenProblem::Unprintable });
+        }
+        if trimmed.len() < text.expose_secret().len() {
+            Ok(Self(Secret::new(trimmed)))
+        } else {
+            Ok(Self(text))
+        }
+    }
+
+    /// Returns the token's text.
+    pub fn expose_secret(&self) -> &str {
+        self.0.expose_secret()
+    }
+
+    pub(crate) fn secret(&self) -> &Secret {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Token(…)")
+    }
+}
+
+/// How long a token lives, counted from when the request for it was *sent*.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Lease {
+    /// The life that is left, in whole seconds. Zero means that it does not end, as with a root token.
+    pub duration: Duration,
+    /// Whether the token can be renewed.
+    pub renewable: bool,
+}
+
+impl Lease {
+    pub(crate) fn new(seconds: u64, renewable: bool) -> Self {
+        Self { duration: Duration::from_secs(seconds), renewable }
+    }
+
+    /// Returns the life that is left, or `None` where it does not end.
+    pub fn time_to_live(&self) -> Option<Duration> {
+        (!self.duration.is_zero()).then_some(self.duration)
+    }
+}
+
+/// The kind of a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TokenType {
+    /// Stored by the server, renewable, revocable.
+    Service,
+    /// Carries everything in itself: neither renewable nor revocable.
+    Batch,
+    /// A kind that this version does not know.
+    Other(String),
+}
+
+impl From<&str> for TokenType {
+    fn from(text: &str) -> Self {
+        match text {
+            "service" => Self::Service,
+            "batch" => Self::Batch,
+            other => Self::Other(other.to_owned()),
+        }
+    }
+}
+
+/// What can be done with tokens: with the one of this handle, and with others. Made by [`Vault::token`].
+///
+/// A token is named by itself or by its accessor, which names it without being it.
+#[derive(Clone, Copy, Debug)]
+pub struct TokenAuth<'a> {
+    vault: &'a Vault,
+}
+
+impl<'a> TokenAuth<'a> {
+    pub(crate) fn new(vault: &'a Vault) -> Self {
+        Self { vault }
+    }
+
+    /// Logs in with a token that exists: looks it up, and returns it as any other login does.
+    ///
+    /// A token with a limited number of uses spends one. Fails with [`Error::TokenInvalid`], or where the server does
+    /// not say it in words [`Error::PermissionDenied`].
+    pub async fn login(&self, token: &Token) -> Result<Login, Error> {
+        let info = self.vault.with_token(token).perform(LookupSelf).await?;
+        Ok(info.into_login(token))
+    }
+
+    /// Makes a token, a child of the one of this handle: it ends with it.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # use latchkey_vault_client::{Error, Vault, token::TokenRequest};
+    /// # async fn f(vault: Vault) -> Result<(), Error> {
+    /// let request = TokenRequest::default()
+    ///     .with_policies(["reader"])
+    ///     .without_default_policy()
+    ///     .with_ttl(Duration::from_secs(3600));
+    /// let login = vault.token().create(&request).await?;
+    /// let vault = vault.with_token(login.token());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Not repeated once the server may have seen it: nobody would know the first token.
+    pub async fn create(&self, request: &TokenRequest) -> Result<Login, Error> {
+        self.vault.perform(CreateToken::new(request)?).await
+    }
+
+    /// Makes a token that does not end with the one of this handle.
+    pub async fn create_orphan(&self, request: &TokenRequest) -> Result<Login, Error> {
+        self.vault.perform(CreateToken::orphan(request)?).await
+    }
+
+    /// Makes a token by a token role, which may allow and demand more or less than the token of this handle may.
+    pub async fn create_by_role(&self, role: &str, request: &TokenRequest) -> Result<Login, Error> {
+        self.vault.perform(CreateToken::by_role(role, request)?).await
+    }
+
+    /// Returns what the server knows of the token. A token with a limited number of uses spends one.
+    pub async fn lookup_self(&self) -> Result<TokenInfo, Error> {
+        self.vault.perform(LookupSelf).await
+    }
+
+    /// Returns what the server knows of another token.
+    ///
+    /// Fails with [`Error::UnknownToken`] where that is nothing.
+    pub async fn lookup(&self, token: &Token) -> Result<TokenInfo, Error> {
+        self.vault.perform(LookupToken::new(token)?).await
+    }
+
+    /// Returns what the server knows of the token with that accessor.
+    ///
+    /// Fails with [`Error::UnknownToken`] where that is nothing.
+    pub async fn lookup_accessor(&self, accessor: &str) -> Result<TokenInfo, Error> {
+        self.vault.perform(LookupToken::by_accessor(accessor)?).await
+    }
+
+    /// Renews the token, so that it lives for `increment` from now if the server's limits allow it.
+    ///
+    /// The increment is always sent: without one the server repeats what was granted *last*. A lease shorter than
+    /// the increment is how the server says that the token's greatest age is near. A periodic token is renewed by its
+    /// period, whatever the increment.
+    ///
+    /// Fails with [`Error::NotRenewable`] where the token never could be renewed, or no longer can.
+    pub async fn renew_self(&self, increment: Duration) -> Result<Renewal, Error> {
+        self.vault.perform(RenewSelf::new(increment)).await
+    }
+
+    /// Renews another token. Fails as [`renew_self`](TokenAuth::renew_self) does, and with [`Error::UnknownToken`].
+    pub async fn renew(&self, token: &Token, increment: Duration) -> Result<Renewal, Error> {
+        self.vault.perform(RenewToken::new(token, increment)?).await
+    }
+
+    /// Renews the token with that accessor. Fails as [`renew`](TokenAuth::renew) does.
+    pub async fn renew_accessor(&self, accessor: &str, increment: Duration) -> Result<Renewal, Error> {
+        self.vault.perform(RenewToken::by_accessor(accessor, increment)?).await
+    }
+
+    /// Revokes the token and everything that was made with it. That it is dead already counts as success where the
+    /// server says so in words; `OpenBao` calls it [`Error::PermissionDenied`].
+    pub async fn revoke_self(&self) -> Result<(), Error> {
+        self.vault.perform(RevokeSelf).await
+    }
+
+    /// Revokes another token and everything that was made with it. That there is none counts as success.
+    pub async fn revoke(&self, token: &Token) -> Result<(), Error> {
+        self.vault.perform(RevokeToken::new(token)?).await
+    }
+
+    /// Revokes the token with that accessor and everything that was made with it. That there is none counts as success.
+    pub async fn revoke_accessor(&self, accessor: &str) -> Result<(), Error> {
+        self.vault.perform(RevokeToken::by_accessor(accessor)?).await
+    }
+
+    /// Revokes another token but not what was made with it: its children become orphans. That there is none counts as
+    /// success. Servers let only the mightiest tokens do this.
+    pub async fn revoke_orphan(&self, token: &Token) -> Result<(), Error> {
+        self.vault.perform(RevokeToken::orphan(token)?).await
+    }
+
+    /// Lists the accessors of all tokens. Servers let only the mightiest tokens do this.
+    pub async fn accessors(&self) -> Result<Vec<String>, Error> {
+        self.vault.perform(ListAccessors).await
+    }
+
+    /// Reads a token role; `None` where there is none.
+    pub async fn role(&self, name: &str) -> Result<Option<Role>, Error> {
+        self.vault.perform(ReadRole::new(name)?).await
+    }
+
+    /// Lists the names of the token roles.
+    pub async fn roles(&self) -> Result<Vec<String>, Error> {
+        self.vault.perform(ListRoles).await
+    }
+
+    /// Makes a token role, or changes one; what is not set stays as it is.
+    pub async fn write_role(&self, name: &str, settings: &RoleSettings) -> Result<(), Error> {
+        self.vault.perform(WriteRole::new(name, settings)?).await
+    }
+
+    /// Removes a token role. Tokens that were made by it live on, but cannot be renewed.
+    pub async fn delete_role(&self, name: &str) -> Result<(), Error> {
+        self.vault.perform(DeleteRole::new(name)?).await
+    }
+
+    /// Lets the server look for leftovers of tokens and remove them. It goes on after the call returns.
+    pub async fn tidy(&self) -> Result<(), Error> {
+        self.vault.perform(TidyTokens).await
+    }
+}
+
+/// Writes a body that names a token by itself.
+fn naming(token: &Token, increment: Option<u64>) -> Result<Body, Error> {
+    #[derive(Serialize)]
+    struct Fields<'a> {
+        token: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        increment: Option<u64>,
+    }
+    // Opened to be sent: it is what the call is about.
+    reply::json(&Fields { token: token.expose_secret(), increment })
+}
+
+/// Writes a body that names a token by its accessor.
+fn naming_accessor(accessor: &str, increment: Option<u64>) -> Result<Body, Error> {
+    #[derive(Serialize)]
+    struct Fields<'a> {
+        accessor: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        increment: Option<u64>,
+    }
+    reply::json(&Fields { accessor, increment })
+}
+
+/// Makes of an error about the token that was *sent* one about the token that was *named*.
+fn about_the_named(error: Error) -> Error {
+    const DEAD: [&str; 6] = [
+        "bad token",
+        "invalid accessor",
+        "token not found",
+        "token to revoke not found",
+        "lease not found",
+        "invalid lease ID",
+    ];
+    let says = |refusal: &crate::Refusal| {
+        refusal.messages.iter().any(|said| DEAD.iter().any(|dead| said.contains(dead)))
+    };
+    match error {
+        Error::TokenInvalid(refusal) | Error::InvalidRequest(refusal) if says(&refusal) => {
+            Error::UnknownToken(refusal)
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use latchkey_transport::{Exchange, Method, Reply};
+
+    use super::*;
+
+    #[test]
+    fn a_token_that_a_header_cannot_hold_is_refused_and_not_shown() {
+        for (text, expected) in [
+            ("", TokenProblem::Empty),
+            (" \r\n", TokenProblem::Empty),
+            ("hvs.a b", TokenProblem::Unprintable),
+            ("hvs.a\nb", TokenProblem::Unprintable),
+            ("hvs.ä", TokenProblem::Unprintable),
+            ("hvs.\u{7f}", TokenProblem::Unprintable),
+        ] {
+            let error = Token::new(text).unwrap_err();
+            assert!(matches!(error, Error::InvalidToken { problem } if problem == expected), "{text:?}");
+            assert!(!format!("{error} {error:?}").contains("hvs"));
+        }
+    }
+
+    #[test]
+    fn the_space_around_a_token_is_no_part_of_it() {
+        assert_eq!(Token::new("\t hvs.abc\r\n").unwrap().expose_secret(), "hvs.abc");
+    }
+
+    #[test]
+    fn a_token_looks_up_renews_and_revokes_itself() {
+        let lookup = LookupSelf.request();
+        assert_eq!((lookup.method(), lookup.path()), (Method::Get, "/v1/auth/token/lookup-self"));
+        let revoke = RevokeSelf.request();
+        assert_eq!((revoke.method(), revoke.path()), (Method::Post, "/v1/auth/token/revoke-self"));
+        let renew = RenewSelf::new(Duration::from_secs(3600)).request();
+        assert_eq!((renew.method(), renew.path()), (Method::Post, "/v1/auth/token/renew-self"));
+        assert_eq!(renew.body().unwrap().expose_secret(), br#"{"increment":3600}"#);
+    }
+
+    #[test]
+    fn a_good_status_with_another_body_is_malformed() {
+        for body in ["", "{}", "<html>", r#"{"data":{}}"#, r#"{"data":{"accessor":1}}"#, r#"{"auth":{}}"#] {
+            let lookup = LookupSelf.receive(Reply::new(200, body)).unwrap_err();
+            assert_eq!(lookup.code(), "vault_malformed_reply", "{body}");
+            let renewal = RenewSelf::new(Duration::ZERO).receive(Reply::new(200, body)).unwrap_err();
+            assert_eq!(renewal.code(), "vault_malformed_reply", "{body}");
+        }
+    }
+}
