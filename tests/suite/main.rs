@@ -10,6 +10,7 @@ mod id_token;
 mod kv2;
 mod login;
 mod loopback;
+mod oidc_refresh;
 mod parity;
 mod support;
 mod token;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         loopback::behaviours(),
         canary::behaviours(),
         parity::behaviours(),
+        oidc_refresh::behaviours(),
     ];
     run(&behaviours.into_iter().flatten().collect::<Vec<_>>(), &Place::ALL, workspace::trials())
 }

@@ -86,6 +86,12 @@ impl Client {
         Authorize::new(self.clone(), redirect_uri.into())
     }
 
+    /// Says who this client is, for one request.
+    #[expect(clippy::unused_async, reason = "a signer in a browser answers later")]
+    pub(crate) async fn authentication(&self, _now: SystemTime) -> Result<Authentication, Error> {
+        Ok(self.authentication.clone())
+    }
+
     /// Redeems the code and checks what comes back: tokens come out only when every check has passed.
     ///
     /// The provider's keys are fetched before the code is spent. After an error the code is gone: begin a new login.
@@ -102,7 +108,7 @@ impl Client {
 
     async fn redeem_once(&self, callback: ValidatedCallback, now: SystemTime) -> Result<Tokens, Error> {
         let endpoint = self.provider.metadata().token_endpoint().clone();
-        let redeem = RedeemCode::new(endpoint, self.id.as_str(), self.authentication.clone(), &callback);
+        let redeem = RedeemCode::new(endpoint, self.id.as_str(), self.authentication(now).await?, &callback);
         let tokens = self.provider.transport().perform(redeem).await?;
         let mut expectations =
             self.expectations.clone().with_nonce(callback.nonce).with_acr_values(callback.acr_values);
@@ -111,6 +117,6 @@ impl Client {
         }
         let id_token = tokens.id_token().clone();
         let proof = self.provider.verify(id_token, &expectations, Some(tokens.access_token()), now).await?;
-        Ok(tokens.release(proof, callback.scopes, now))
+        Ok(tokens.release(proof, &self.id, callback.scopes, now))
     }
 }

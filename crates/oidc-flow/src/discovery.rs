@@ -73,6 +73,13 @@ pub struct Metadata {
     pub(crate) authorization_endpoint: Url,
     pub(crate) token_endpoint: Url,
     pub(crate) jwks_uri: Url,
+    pub(crate) userinfo_endpoint: Option<Url>,
+    pub(crate) revocation_endpoint: Option<Url>,
+    pub(crate) introspection_endpoint: Option<Url>,
+    pub(crate) end_session_endpoint: Option<Url>,
+    pub(crate) device_authorization_endpoint: Option<Url>,
+    pub(crate) pushed_authorization_endpoint: Option<Url>,
+    pub(crate) wants_pushed_authorization: bool,
     pub(crate) names_itself_in_callbacks: bool,
     pub(crate) token_endpoint_auth_methods: Vec<String>,
 }
@@ -99,6 +106,19 @@ impl Metadata {
             authorization_endpoint: endpoint("authorization_endpoint", document.authorization_endpoint)?,
             token_endpoint: endpoint("token_endpoint", document.token_endpoint)?,
             jwks_uri: endpoint("jwks_uri", document.jwks_uri)?,
+            userinfo_endpoint: optional("userinfo_endpoint", document.userinfo_endpoint)?,
+            revocation_endpoint: optional("revocation_endpoint", document.revocation_endpoint)?,
+            introspection_endpoint: optional("introspection_endpoint", document.introspection_endpoint)?,
+            end_session_endpoint: optional("end_session_endpoint", document.end_session_endpoint)?,
+            device_authorization_endpoint: optional(
+                "device_authorization_endpoint",
+                document.device_authorization_endpoint,
+            )?,
+            pushed_authorization_endpoint: optional(
+                "pushed_authorization_request_endpoint",
+                document.pushed_authorization_request_endpoint,
+            )?,
+            wants_pushed_authorization: document.require_pushed_authorization_requests.unwrap_or(false),
             names_itself_in_callbacks: document
                 .authorization_response_iss_parameter_supported
                 .unwrap_or(false),
@@ -125,6 +145,26 @@ impl Metadata {
     pub fn jwks_uri(&self) -> &Url {
         &self.jwks_uri
     }
+
+    /// Returns the address of an endpoint, where the provider has it. Discovery itself has none here.
+    pub fn endpoint(&self, endpoint: Endpoint) -> Option<&Url> {
+        match endpoint {
+            Endpoint::Discovery => None,
+            Endpoint::Authorization => Some(&self.authorization_endpoint),
+            Endpoint::Token => Some(&self.token_endpoint),
+            Endpoint::Keys => Some(&self.jwks_uri),
+            Endpoint::UserInfo => self.userinfo_endpoint.as_ref(),
+            Endpoint::Revocation => self.revocation_endpoint.as_ref(),
+            Endpoint::Introspection => self.introspection_endpoint.as_ref(),
+            Endpoint::EndSession => self.end_session_endpoint.as_ref(),
+            Endpoint::DeviceAuthorization => self.device_authorization_endpoint.as_ref(),
+            Endpoint::PushedAuthorization => self.pushed_authorization_endpoint.as_ref(),
+        }
+    }
+
+    pub(crate) fn offered(&self, endpoint: Endpoint) -> Result<Url, Error> {
+        self.endpoint(endpoint).cloned().ok_or(Error::NotOffered { endpoint })
+    }
 }
 
 /// How much of a foreign issuer is shown.
@@ -137,6 +177,13 @@ struct Document {
     authorization_endpoint: Option<String>,
     token_endpoint: Option<String>,
     jwks_uri: Option<String>,
+    userinfo_endpoint: Option<String>,
+    revocation_endpoint: Option<String>,
+    introspection_endpoint: Option<String>,
+    end_session_endpoint: Option<String>,
+    device_authorization_endpoint: Option<String>,
+    pushed_authorization_request_endpoint: Option<String>,
+    require_pushed_authorization_requests: Option<bool>,
     code_challenge_methods_supported: Option<Vec<String>>,
     token_endpoint_auth_methods_supported: Option<Vec<String>>,
     authorization_response_iss_parameter_supported: Option<bool>,
@@ -149,6 +196,10 @@ fn missing(field: &'static str) -> Misbehaviour {
 fn endpoint(field: &'static str, address: Option<String>) -> Result<Url, Misbehaviour> {
     let url = Url::parse(&address.ok_or(missing(field))?).map_err(|_| missing(field))?;
     if is_safe(&url) { Ok(url) } else { Err(Misbehaviour::InsecureEndpoint { field }) }
+}
+
+fn optional(field: &'static str, address: Option<String>) -> Result<Option<Url>, Misbehaviour> {
+    address.filter(|address| !address.is_empty()).map(|address| endpoint(field, Some(address))).transpose()
 }
 
 /// Returns whether secrets may be sent there: `https`, or `http` that does not leave this machine; no password in

@@ -10,7 +10,8 @@ use crate::id_token::{
     Algorithm, Expectations, FetchKeys, IdToken, IdTokenProblem, KeySet, SharedVerifier, VerifiedIdToken,
     check_signature,
 };
-use crate::{Discover, Error, Metadata};
+use crate::json::Object;
+use crate::{Discover, Error, Metadata, UserInfoProblem};
 
 /// A provider: what it says about itself, its keys, and the way to it.
 ///
@@ -83,6 +84,23 @@ impl Provider {
         self.check_signature(&token, algorithm, now).await?;
         expectations.check_claims(&token, access_token, now)?;
         Ok(expectations.proof(token, algorithm)?)
+    }
+
+    /// Checks a signed userinfo, and returns its claims.
+    pub(crate) async fn check_userinfo(
+        &self,
+        token: IdToken,
+        expectations: &Expectations,
+        now: SystemTime,
+    ) -> Result<Object, Error> {
+        let wrong = |error| match error {
+            Error::IdToken(problem) => UserInfoProblem::Token(problem).into(),
+            other => other,
+        };
+        let algorithm = expectations.check_header(&token).map_err(UserInfoProblem::Token)?;
+        self.check_signature(&token, algorithm, now).await.map_err(wrong)?;
+        expectations.check_userinfo_claims(&token, now).map_err(UserInfoProblem::Token)?;
+        Ok(token.into_claims())
     }
 
     async fn check_signature(

@@ -2,6 +2,8 @@
 
 // `cfg(test)` tells the linter that helpers may unwrap, too.
 #[cfg(test)]
+mod after_login;
+#[cfg(test)]
 mod callback;
 #[cfg(test)]
 mod canary;
@@ -19,4 +21,8 @@ mod loopback;
 #[cfg(test)]
 mod oob;
 #[cfg(test)]
+mod refresh;
+#[cfg(test)]
 mod support;
+#[cfg(test)]
+mod userinfo;
