@@ -10,6 +10,7 @@ mod id_token;
 mod kv2;
 mod login;
 mod loopback;
+mod oidc_device;
 mod oidc_refresh;
 mod parity;
 mod support;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         canary::behaviours(),
         parity::behaviours(),
         oidc_refresh::behaviours(),
+        oidc_device::behaviours(),
     ];
     run(&behaviours.into_iter().flatten().collect::<Vec<_>>(), &Place::ALL, workspace::trials())
 }

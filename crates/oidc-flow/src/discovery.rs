@@ -204,7 +204,7 @@ fn optional(field: &'static str, address: Option<String>) -> Result<Option<Url>,
 
 /// Returns whether secrets may be sent there: `https`, or `http` that does not leave this machine; no password in
 /// the address, and no fragment, which RFC 6749, 3.1 forbids.
-fn is_safe(url: &Url) -> bool {
+pub(crate) fn is_safe(url: &Url) -> bool {
     let plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
     plain && Request::for_url(Method::Get, url.clone()).check(false).is_ok()
 }

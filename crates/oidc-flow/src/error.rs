@@ -5,7 +5,7 @@ use std::time::Duration;
 use latchkey_transport::RandomUnavailable;
 
 use crate::id_token::IdTokenProblem;
-use crate::{Refusal, UserInfoProblem};
+use crate::{LogoutProblem, Refusal, UserInfoProblem};
 
 /// Why a step of a login, or of what follows it, did not work. Grouped by who must act.
 ///
@@ -95,6 +95,10 @@ pub enum Error {
     #[error(transparent)]
     UserInfo(#[from] UserInfoProblem),
 
+    /// Whoever posted it: the logout token proves nothing. Never repeated.
+    #[error(transparent)]
+    LogoutToken(#[from] LogoutProblem),
+
     /// The operator of the provider: it offers no such endpoint.
     #[error("the provider offers no {endpoint}")]
     NotOffered {
@@ -135,6 +139,7 @@ impl Error {
             Self::GrantOver { .. } => "oidc_grant_over",
             Self::Unrefreshed(_) => "oidc_unrefreshed",
             Self::UserInfo(problem) => problem.code(),
+            Self::LogoutToken(problem) => problem.code(),
             Self::NotOffered { .. } => "oidc_not_offered",
         }
     }

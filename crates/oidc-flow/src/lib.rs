@@ -35,8 +35,12 @@ mod pending;
 mod pushed;
 mod token;
 
+// Logins without a callback.
+mod device;
+
 // After the login.
 mod introspect;
+mod logout;
 mod refresh;
 mod revoke;
 mod userinfo;
@@ -62,6 +66,9 @@ pub use authentication::Authentication;
 pub use authorize::{Authorization, Authorize, Prompt, ResponseMode};
 pub use callback::{CallbackParams, StateCheck, ValidatedCallback};
 pub use client::Client;
+pub use device::{
+    Device, DeviceAnswer, DeviceLogin, DeviceProgress, DeviceStep, PendingDevice, RedeemDeviceCode,
+};
 pub use discovery::{Discover, Metadata};
 pub use error::{CallbackProblem, Endpoint, Error, Misbehaviour, Misuse, PastedProblem};
 pub use id_token::{
@@ -69,6 +76,7 @@ pub use id_token::{
     VerifiedIdToken, Verifier, VerifierError,
 };
 pub use introspect::{ActiveToken, Introspect, Introspection};
+pub use logout::{EndSession, LogoutProblem, LogoutToken, PendingLogout, SigningOut};
 pub use pending::Pending;
 pub use provider::Provider;
 pub use refresh::{Grant, Refresh, Refreshed, RefreshedTokens, UnverifiedRefresh};

@@ -73,6 +73,13 @@ pub enum RefusalReason {
     /// `invalid_target`: the provider does not know the resource, or does not let this client use it
     /// ([RFC 8707, 2](https://www.rfc-editor.org/rfc/rfc8707#section-2)).
     InvalidTarget,
+    /// `authorization_pending`: the person is not done on the other device
+    /// ([RFC 8628, 3.5](https://www.rfc-editor.org/rfc/rfc8628#section-3.5)).
+    AuthorizationPending,
+    /// `slow_down`: the same, and the provider was asked too often.
+    SlowDown,
+    /// `expired_token`: the code that was shown has expired.
+    ExpiredToken,
     /// Another code, shortened to 64 characters.
     Other(String),
 }
@@ -98,6 +105,9 @@ impl RefusalReason {
             "insufficient_scope" => Self::InsufficientScope,
             "unsupported_token_type" => Self::UnsupportedTokenType,
             "invalid_target" => Self::InvalidTarget,
+            "authorization_pending" => Self::AuthorizationPending,
+            "slow_down" => Self::SlowDown,
+            "expired_token" => Self::ExpiredToken,
             other => Self::Other(printable(other, 64)),
         }
     }
@@ -127,6 +137,9 @@ impl RefusalReason {
             Self::InsufficientScope => "oidc_insufficient_scope",
             Self::UnsupportedTokenType => "oidc_unsupported_token_type",
             Self::InvalidTarget => "oidc_invalid_target",
+            Self::AuthorizationPending => "oidc_authorization_pending",
+            Self::SlowDown => "oidc_slow_down",
+            Self::ExpiredToken => "oidc_expired_token",
             Self::Other(_) => "oidc_refused",
         }
     }
@@ -155,6 +168,9 @@ impl std::fmt::Display for RefusalReason {
             Self::InsufficientScope => "the access token does not reach that far",
             Self::UnsupportedTokenType => "the provider does not revoke tokens of this kind",
             Self::InvalidTarget => "the provider does not give tokens for this resource",
+            Self::AuthorizationPending => "the person is not done on the other device",
+            Self::SlowDown => "the provider was asked too often",
+            Self::ExpiredToken => "the code that was shown has expired",
             Self::Other(code) => return write!(formatter, "the provider refused with {code:?}"),
         })
     }

@@ -89,6 +89,15 @@ impl Expectations {
 
     /// Checks the token's header and returns the algorithm of its signature.
     pub fn check_header(&self, token: &IdToken) -> Result<Algorithm, IdTokenProblem> {
+        self.check_header_of(token, &["jwt"])
+    }
+
+    /// Checks the header of a token of one of these media types.
+    pub(crate) fn check_header_of(
+        &self,
+        token: &IdToken,
+        media_types: &[&str],
+    ) -> Result<Algorithm, IdTokenProblem> {
         let algorithm = Algorithm::from_name(token.algorithm()).filter(|this| self.algorithms.contains(this));
         let algorithm = algorithm.ok_or_else(|| IdTokenProblem::AlgorithmNotAllowed {
             algorithm: printable(token.algorithm(), 32),
@@ -99,7 +108,8 @@ impl Expectations {
             return Err(IdTokenProblem::CriticalExtension);
         }
         // RFC 8725, 3.11: explicit typing keeps an access token (`at+jwt`) or a logout token from passing here.
-        if token.header.media_type.as_deref().is_some_and(|this| !this.eq_ignore_ascii_case("jwt")) {
+        let is_fitting = |this: &str| media_types.iter().any(|other| this.eq_ignore_ascii_case(other));
+        if token.header.media_type.as_deref().is_some_and(|this| !is_fitting(this)) {
             return Err(IdTokenProblem::WrongType);
         }
         Ok(algorithm)
@@ -141,6 +151,23 @@ impl Expectations {
             Some(expiry) => self.check_expiry(expiry, unix_seconds(now)),
             None => Ok(()),
         }
+    }
+
+    /// Checks what a logout token has in common with an ID token. A few providers leave `exp` out.
+    pub(crate) fn check_logout_claims(&self, token: &IdToken, now: SystemTime) -> Result<(), IdTokenProblem> {
+        let claims = &token.claims;
+        self.check_issuer(claims)?;
+        self.check_audience_alone(claims)?;
+        let now = unix_seconds(now);
+        if let Some(expiry) = seconds(claims, "exp")? {
+            self.check_expiry(expiry, now)?;
+        }
+        let issued = seconds(claims, "iat")?.ok_or(IdTokenProblem::ClaimMissing { claim: "iat" })?;
+        self.check_issued(issued, now)
+    }
+
+    pub(crate) fn leeway(&self) -> Duration {
+        self.leeway
     }
 
     fn check_issuer(&self, claims: &Object) -> Result<(), IdTokenProblem> {
@@ -191,16 +218,21 @@ impl Expectations {
         let leeway = whole_seconds(self.leeway);
         let required = |claim| seconds(claims, claim)?.ok_or(IdTokenProblem::ClaimMissing { claim });
         self.check_expiry(required("exp")?, now)?;
-        // With a clock that is behind, everything else still seems to work: say it before the token is used.
-        let ahead = required("iat")?.saturating_sub(now);
-        if ahead > leeway {
-            return Err(IdTokenProblem::IssuedInFuture { seconds: ahead.unsigned_abs() });
-        }
+        self.check_issued(required("iat")?, now)?;
         if let Some(not_before) = seconds(claims, "nbf")? {
             let wait = not_before.saturating_sub(now);
             if wait > leeway {
                 return Err(IdTokenProblem::NotYetValid { seconds: wait.unsigned_abs() });
             }
+        }
+        Ok(())
+    }
+
+    /// With a clock that is behind, everything else still seems to work: say it before the token is used.
+    fn check_issued(&self, issued: i64, now: i64) -> Result<(), IdTokenProblem> {
+        let ahead = issued.saturating_sub(now);
+        if ahead > whole_seconds(self.leeway) {
+            return Err(IdTokenProblem::IssuedInFuture { seconds: ahead.unsigned_abs() });
         }
         Ok(())
     }

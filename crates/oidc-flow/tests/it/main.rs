@@ -10,11 +10,15 @@ mod canary;
 #[cfg(test)]
 mod client;
 #[cfg(test)]
+mod device;
+#[cfg(test)]
 mod discovery;
 #[cfg(test)]
 mod id_token;
 #[cfg(test)]
 mod keys;
+#[cfg(test)]
+mod logout;
 #[cfg(test)]
 #[cfg(feature = "loopback")]
 mod loopback;
