@@ -11,6 +11,7 @@ mod kv2;
 mod login;
 mod loopback;
 mod oidc_device;
+mod oidc_grants;
 mod oidc_refresh;
 mod parity;
 mod support;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         canary::behaviours(),
         parity::behaviours(),
         oidc_refresh::behaviours(),
+        oidc_grants::behaviours(),
         oidc_device::behaviours(),
     ];
     run(&behaviours.into_iter().flatten().collect::<Vec<_>>(), &Place::ALL, workspace::trials())

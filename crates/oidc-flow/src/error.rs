@@ -195,6 +195,12 @@ pub enum Misuse {
         /// The algorithm's name.
         algorithm: &'static str,
     },
+    /// The client has nothing to prove itself with, and must have.
+    #[error("a client without secret or key cannot get tokens for itself")]
+    PublicClient,
+    /// The client's key makes no signature.
+    #[error("the client's key makes no signature")]
+    UnusableClientKey,
     /// The engine that checks signatures is not there, such as WebCrypto on a page without a secure context.
     #[error("the engine that checks signatures is unavailable")]
     VerifierUnavailable,
@@ -214,6 +220,8 @@ impl Misuse {
             Self::InvalidPath => "oidc_invalid_path",
             Self::NoPort => "oidc_no_port",
             Self::UnsupportedAlgorithm { .. } => "oidc_unsupported_algorithm",
+            Self::PublicClient => "oidc_public_client",
+            Self::UnusableClientKey => "oidc_unusable_client_key",
             Self::VerifierUnavailable => "oidc_verifier_unavailable",
         }
     }

@@ -25,6 +25,7 @@ mod client;
 mod provider;
 
 // The steps of a login.
+mod assertion;
 mod authentication;
 mod authorize;
 mod callback;
@@ -36,7 +37,9 @@ mod pushed;
 mod token;
 
 // Logins without a callback.
+mod client_credentials;
 mod device;
+mod token_exchange;
 
 // After the login.
 mod introspect;
@@ -58,14 +61,18 @@ mod loopback;
 mod error;
 mod form;
 mod json;
+#[cfg(all(feature = "jsonwebtoken", not(target_arch = "wasm32")))]
+mod pem;
 mod pkce;
 mod refusal;
 mod text;
 
+pub use assertion::{Assertions, Signer, SignerError};
 pub use authentication::Authentication;
 pub use authorize::{Authorization, Authorize, Prompt, ResponseMode};
 pub use callback::{CallbackParams, StateCheck, ValidatedCallback};
 pub use client::Client;
+pub use client_credentials::{AccessToken, ClientCredentials};
 pub use device::{
     Device, DeviceAnswer, DeviceLogin, DeviceProgress, DeviceStep, PendingDevice, RedeemDeviceCode,
 };
@@ -83,8 +90,11 @@ pub use refresh::{Grant, Refresh, Refreshed, RefreshedTokens, UnverifiedRefresh}
 pub use refusal::{Refusal, RefusalReason};
 pub use revoke::{Revoke, TokenKind};
 pub use token::{RedeemCode, Tokens, UnverifiedTokens};
+pub use token_exchange::{ExchangedToken, TokenExchange, TokenType};
 pub use userinfo::{FetchUserInfo, UnverifiedUserInfo, UserInfo, UserInfoProblem};
 
+#[cfg(all(feature = "jsonwebtoken", not(target_arch = "wasm32")))]
+pub use assertion::JsonWebTokenSigner;
 #[cfg(all(feature = "jsonwebtoken", not(target_arch = "wasm32")))]
 pub use id_token::JsonWebToken;
 #[cfg(all(feature = "loopback", not(target_arch = "wasm32")))]

@@ -20,6 +20,8 @@ pub use keys::{Candidates, Curve, FetchKeys, Jwk, KeySet, PublicKey};
 pub use problem::IdTokenProblem;
 #[cfg(all(feature = "jsonwebtoken", not(target_arch = "wasm32")))]
 pub use signature::JsonWebToken;
+#[cfg(all(feature = "jsonwebtoken", not(target_arch = "wasm32")))]
+pub(crate) use signature::engine_name;
 pub use signature::{Algorithm, SharedVerifier, SignatureCheck, Verifier, VerifierError};
 pub use verify::Expectations;
 pub(crate) use verify::check_signature;
