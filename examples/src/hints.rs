@@ -99,7 +99,9 @@ impl From<oidc::Error> for Failure {
             CallbackProblem, Endpoint, Error as E, IdTokenProblem, Misbehaviour, Misuse, RefusalReason,
         };
         let (exit, hint) = match &error {
-            E::Transport(error) | E::Unredeemed(error) => of_transport(error, &PROVIDER),
+            E::Transport(error) | E::Unredeemed(error) | E::Unrefreshed(error) => {
+                of_transport(error, &PROVIDER)
+            }
             E::Misuse(Misuse::InvalidIssuer { .. }) => {
                 (Exit::Usage, Some("--issuer is an https address; http is for this machine only".into()))
             }
@@ -149,6 +151,7 @@ impl From<oidc::Error> for Failure {
             E::IdToken(_) => {
                 (Exit::Refused, Some("nothing was accepted; show this to whoever runs the provider".into()))
             }
+            E::GrantOver { .. } => (Exit::Refused, Some(SIGN_IN_AGAIN.into())),
             E::LoginExpired { .. } | E::NobodyCame { .. } => {
                 (Exit::TimedOut, Some("run it again; --timeout gives more time".into()))
             }

@@ -10,6 +10,9 @@ mod id_token;
 mod kv2;
 mod login;
 mod loopback;
+mod oidc_device;
+mod oidc_grants;
+mod oidc_refresh;
 mod parity;
 mod support;
 mod token;
@@ -41,6 +44,9 @@ fn main() -> ExitCode {
         loopback::behaviours(),
         canary::behaviours(),
         parity::behaviours(),
+        oidc_refresh::behaviours(),
+        oidc_grants::behaviours(),
+        oidc_device::behaviours(),
     ];
     run(&behaviours.into_iter().flatten().collect::<Vec<_>>(), &Place::ALL, workspace::trials())
 }

@@ -3,10 +3,12 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use latchkey_transport::Random;
+use latchkey_transport::{Perform as _, Random};
 use url::Url;
 
-use crate::{Client, Error, Misuse, Pending, pkce};
+use crate::form::ClientForm;
+use crate::pushed::PushAuthorization;
+use crate::{Client, Endpoint, Error, Misuse, Pending, pkce};
 
 /// A login about to begin: what the provider is asked for
 /// ([OpenID Connect Core, 3.1.2.1](https://openid.net/specs/openid-connect-core-1_0.html#AuthRequest)).
@@ -22,6 +24,7 @@ pub struct Authorize {
     login_hint: Option<String>,
     max_age: Option<Duration>,
     acr_values: Vec<String>,
+    resources: Vec<String>,
     parameters: Vec<(String, String)>,
     lifetime: Duration,
 }
@@ -74,6 +77,8 @@ impl Prompt {
 pub enum ResponseMode {
     /// `query`: in the address. Every provider's default for a code.
     Query,
+    /// `fragment`: after the `#`, which a browser sends to no server: for a page that reads its own address.
+    Fragment,
     /// `form_post`: in the body of a form, which keeps the code out of addresses, logs and histories.
     FormPost,
 }
@@ -89,6 +94,7 @@ impl Authorize {
             login_hint: None,
             max_age: None,
             acr_values: Vec::new(),
+            resources: Vec::new(),
             parameters: Vec::new(),
             lifetime: Pending::DEFAULT_LIFETIME,
         }
@@ -136,6 +142,13 @@ impl Authorize {
         self
     }
 
+    /// Names a server that the access token shall be for
+    /// ([RFC 8707, 2](https://www.rfc-editor.org/rfc/rfc8707#section-2)). May be said more than once.
+    pub fn with_resource(mut self, resource: impl Into<String>) -> Self {
+        self.resources.push(resource.into());
+        self
+    }
+
     /// Adds a parameter that only this provider knows. One that the login itself sets is refused by
     /// [`begin`](Self::begin).
     pub fn with_parameter(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
@@ -151,9 +164,55 @@ impl Authorize {
 
     /// Begins the login: draws state, nonce and verifier, and builds the address to open.
     pub fn begin(self, random: &mut impl Random, now: SystemTime) -> Result<Authorization, Error> {
+        let metadata = self.client.provider().metadata();
+        if metadata.wants_pushed_authorization {
+            return Err(Misuse::PushRequired.into());
+        }
+        let pending = self.draw(random, now)?;
+        let mut url = metadata.authorization_endpoint().clone();
+        url.query_pairs_mut()
+            .extend_pairs(self.wishes())
+            .append_pair("client_id", &pending.client_id)
+            // Opened for the address, where the protocol wants them.
+            .append_pair("state", pending.state.expose_secret())
+            .append_pair("nonce", pending.nonce.expose_secret())
+            .append_pair("code_challenge", &pkce::challenge(&pending.verifier))
+            .append_pair("code_challenge_method", pkce::METHOD);
+        Ok(Authorization { url, pending })
+    }
+
+    /// Begins the login like [`begin`](Self::begin), but leaves everything that is asked for with the provider first
+    /// ([RFC 9126](https://www.rfc-editor.org/rfc/rfc9126)): the address to open holds a reference only, and nobody
+    /// on the way can read or change a wish.
+    pub async fn push(self, random: &mut impl Random, now: SystemTime) -> Result<Authorization, Error> {
+        let pending = self.draw(random, now)?;
+        let client = &self.client;
+        let endpoint = client.provider().metadata().offered(Endpoint::PushedAuthorization)?;
+        let authentication = client.authentication(now).await?;
+        let mut form =
+            ClientForm::new(Endpoint::PushedAuthorization, endpoint, client.client_id(), authentication);
+        for (name, value) in self.wishes() {
+            form = form.with(name, value);
+        }
+        let form = form
+            .with_secret("state", pending.state.clone())
+            .with_secret("nonce", pending.nonce.clone())
+            .with("code_challenge", pkce::challenge(&pending.verifier))
+            .with("code_challenge_method", pkce::METHOD);
+        let request_uri = client.provider().transport().perform(PushAuthorization::new(form)).await?;
+        let mut url = client.provider().metadata().authorization_endpoint().clone();
+        url.query_pairs_mut()
+            .append_pair("client_id", client.client_id())
+            // Opened for the address, where the protocol wants it.
+            .append_pair("request_uri", request_uri.expose_secret());
+        Ok(Authorization { url, pending })
+    }
+
+    /// Draws what binds the answer to this login.
+    fn draw(&self, random: &mut impl Random, now: SystemTime) -> Result<Pending, Error> {
         self.check()?;
         let metadata = self.client.provider().metadata();
-        let pending = Pending {
+        Ok(Pending {
             issuer: metadata.issuer().to_owned(),
             client_id: self.client.client_id().to_owned(),
             redirect_uri: self.redirect_uri.clone(),
@@ -163,37 +222,31 @@ impl Authorize {
             scopes: self.scopes.clone(),
             max_age: self.max_age,
             acr_values: self.acr_values.clone(),
+            resources: self.resources.clone(),
             issuer_is_announced: metadata.names_itself_in_callbacks,
             created_at: now,
             lifetime: self.lifetime,
-        };
-        let mut url = metadata.authorization_endpoint().clone();
-        let mut query = url.query_pairs_mut();
-        query
-            .append_pair("response_type", "code")
-            .append_pair("client_id", &pending.client_id)
-            .append_pair("redirect_uri", &pending.redirect_uri)
-            .append_pair("scope", &pending.scopes.join(" "))
-            // Opened for the address, where the protocol wants them.
-            .append_pair("state", pending.state.expose_secret())
-            .append_pair("nonce", pending.nonce.expose_secret())
-            .append_pair("code_challenge", &pkce::challenge(&pending.verifier))
-            .append_pair("code_challenge_method", pkce::METHOD);
-        for (name, value) in self.optional_parameters() {
-            query.append_pair(name, &value);
-        }
-        for (name, value) in &self.parameters {
-            query.append_pair(name, value);
-        }
-        query.finish();
-        drop(query);
-        Ok(Authorization { url, pending })
+        })
     }
 
-    fn optional_parameters(&self) -> impl Iterator<Item = (&'static str, String)> {
+    /// Returns what is asked for, without what is secret.
+    fn wishes(&self) -> Vec<(&str, String)> {
+        let mut wishes: Vec<(&str, String)> = vec![
+            ("response_type", "code".to_owned()),
+            ("redirect_uri", self.redirect_uri.clone()),
+            ("scope", self.scopes.join(" ")),
+        ];
+        wishes.extend(self.optional_parameters());
+        wishes.extend(self.resources.iter().map(|resource| ("resource", resource.clone())));
+        wishes.extend(self.parameters.iter().map(|(name, value)| (name.as_str(), value.clone())));
+        wishes
+    }
+
+    fn optional_parameters(&self) -> impl Iterator<Item = (&str, String)> {
         let prompts = self.prompts.iter().map(|prompt| prompt.name()).collect::<Vec<_>>().join(" ");
         let mode = self.response_mode.map(|mode| match mode {
             ResponseMode::Query => "query".to_owned(),
+            ResponseMode::Fragment => "fragment".to_owned(),
             ResponseMode::FormPost => "form_post".to_owned(),
         });
         [
@@ -221,6 +274,11 @@ impl Authorize {
         if self.prompts.len() > 1 && self.prompts.contains(&Prompt::None) {
             return Err(Misuse::PromptNotAlone);
         }
+        // RFC 8707, 2: "Its value MUST be an absolute URI" and "MUST NOT include a fragment component".
+        let is_resource = |this: &String| !this.contains('#') && Url::parse(this).is_ok();
+        if !self.resources.iter().all(is_resource) {
+            return Err(Misuse::InvalidResource);
+        }
         let mut seen = RESERVED.to_vec();
         for (name, _) in &self.parameters {
             if seen.contains(&name.as_str()) {
@@ -233,7 +291,7 @@ impl Authorize {
 }
 
 /// What the login sets by itself, and what would replace the whole request (RFC 9101).
-const RESERVED: [&str; 16] = [
+const RESERVED: [&str; 17] = [
     "response_type",
     "client_id",
     "client_secret",
@@ -248,6 +306,7 @@ const RESERVED: [&str; 16] = [
     "login_hint",
     "max_age",
     "acr_values",
+    "resource",
     "request",
     "request_uri",
 ];

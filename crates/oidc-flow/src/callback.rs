@@ -61,13 +61,20 @@ impl CallbackParams {
         Ok(params)
     }
 
-    /// Reads a whole address, as it stands in a browser's address bar.
+    /// Reads a whole address, as it stands in a browser's address bar: its query, or its fragment
+    /// (`response_mode=fragment`).
     pub fn from_address(address: &str) -> Result<Self, CallbackProblem> {
         if address.len() > Self::LIMIT {
             return Err(CallbackProblem::TooLong { limit: Self::LIMIT });
         }
         let url = Url::parse(address).map_err(|_| CallbackProblem::Malformed)?;
-        Self::parse(url.query().unwrap_or_default())
+        let query = url.query().unwrap_or_default();
+        // A fragment is looked at only where the query answers nothing: whoever makes a link can give it a fragment,
+        // and a browser carries that through every redirect (RFC 9110, 10.2.2).
+        match url.fragment() {
+            Some(fragment) if !names_answer(query) => Self::parse(fragment),
+            _ => Self::parse(query),
+        }
     }
 
     /// Returns the code.
@@ -128,6 +135,11 @@ const KNOWN: [&str; 10] = [
     "response",
 ];
 
+/// Returns whether these parameters hold any part of an answer.
+fn names_answer(encoded: &str) -> bool {
+    form_urlencoded::parse(encoded.as_bytes()).any(|(name, _)| KNOWN.iter().any(|known| *known == name))
+}
+
 /// Shows what kind of answer it is.
 impl fmt::Debug for CallbackParams {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -165,6 +177,7 @@ pub struct ValidatedCallback {
     pub(crate) scopes: Vec<String>,
     pub(crate) max_age: Option<Duration>,
     pub(crate) acr_values: Vec<String>,
+    pub(crate) resources: Vec<String>,
 }
 
 impl ValidatedCallback {

@@ -6,7 +6,7 @@ use latchkey_transport::{Perform as _, Secret};
 
 use crate::id_token::{Algorithm, Expectations};
 use crate::token::RedeemCode;
-use crate::{Authentication, Authorize, Error, Misuse, Provider, Tokens, ValidatedCallback};
+use crate::{Assertions, Authentication, Authorize, Error, Misuse, Provider, Tokens, ValidatedCallback};
 
 /// A client of a provider: the application that people sign in to.
 ///
@@ -16,6 +16,7 @@ pub struct Client {
     provider: Provider,
     id: String,
     authentication: Authentication,
+    assertions: Option<Assertions>,
     expectations: Expectations,
 }
 
@@ -24,7 +25,7 @@ impl Client {
     pub fn new(provider: Provider, client_id: impl Into<String>) -> Self {
         let id = client_id.into();
         let expectations = Expectations::new(provider.issuer(), id.as_str());
-        Self { provider, id, authentication: Authentication::None, expectations }
+        Self { provider, id, authentication: Authentication::None, assertions: None, expectations }
     }
 
     /// Sets the client's secret. It is sent as a header unless the provider says that it only takes it in a form.
@@ -44,6 +45,13 @@ impl Client {
     /// Sets how the client says who it is, whatever the provider says.
     pub fn with_authentication(mut self, authentication: Authentication) -> Self {
         self.authentication = authentication;
+        self.assertions = None;
+        self
+    }
+
+    /// Lets the client sign who it is, in place of sending a secret: `private_key_jwt` or `client_secret_jwt`.
+    pub fn with_assertions(mut self, assertions: Assertions) -> Self {
+        self.assertions = Some(assertions);
         self
     }
 
@@ -86,6 +94,14 @@ impl Client {
         Authorize::new(self.clone(), redirect_uri.into())
     }
 
+    /// Says who this client is, for one request.
+    pub(crate) async fn authentication(&self, now: SystemTime) -> Result<Authentication, Error> {
+        match &self.assertions {
+            Some(assertions) => assertions.make(&self.id, self.provider.issuer(), now).await,
+            None => Ok(self.authentication.clone()),
+        }
+    }
+
     /// Redeems the code and checks what comes back: tokens come out only when every check has passed.
     ///
     /// The provider's keys are fetched before the code is spent. After an error the code is gone: begin a new login.
@@ -95,7 +111,7 @@ impl Client {
         }
         self.provider.prepare(now).await?;
         let endpoint = self.provider.metadata().token_endpoint().clone();
-        let redeem = RedeemCode::new(endpoint, self.id.as_str(), self.authentication.clone(), &callback);
+        let redeem = RedeemCode::new(endpoint, self.id.as_str(), self.authentication(now).await?, &callback);
         let tokens = self.provider.transport().perform(redeem).await.map_err(|error| match error {
             Error::Transport(cause) => Error::Unredeemed(cause),
             other => other,
@@ -107,6 +123,6 @@ impl Client {
         }
         let id_token = tokens.id_token().clone();
         let proof = self.provider.verify(id_token, &expectations, Some(tokens.access_token()), now).await?;
-        Ok(tokens.release(proof, callback.scopes, now))
+        Ok(tokens.release(proof, &self.id, callback.scopes, now))
     }
 }

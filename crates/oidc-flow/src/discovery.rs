@@ -73,6 +73,13 @@ pub struct Metadata {
     pub(crate) authorization_endpoint: Url,
     pub(crate) token_endpoint: Url,
     pub(crate) jwks_uri: Url,
+    pub(crate) userinfo_endpoint: Option<Url>,
+    pub(crate) revocation_endpoint: Option<Url>,
+    pub(crate) introspection_endpoint: Option<Url>,
+    pub(crate) end_session_endpoint: Option<Url>,
+    pub(crate) device_authorization_endpoint: Option<Url>,
+    pub(crate) pushed_authorization_endpoint: Option<Url>,
+    pub(crate) wants_pushed_authorization: bool,
     pub(crate) names_itself_in_callbacks: bool,
     pub(crate) token_endpoint_auth_methods: Vec<String>,
 }
@@ -103,6 +110,25 @@ impl Metadata {
             )?,
             token_endpoint: endpoint(issuer, "token_endpoint", document.token_endpoint)?,
             jwks_uri: endpoint(issuer, "jwks_uri", document.jwks_uri)?,
+            userinfo_endpoint: optional(issuer, "userinfo_endpoint", document.userinfo_endpoint)?,
+            revocation_endpoint: optional(issuer, "revocation_endpoint", document.revocation_endpoint)?,
+            introspection_endpoint: optional(
+                issuer,
+                "introspection_endpoint",
+                document.introspection_endpoint,
+            )?,
+            end_session_endpoint: optional(issuer, "end_session_endpoint", document.end_session_endpoint)?,
+            device_authorization_endpoint: optional(
+                issuer,
+                "device_authorization_endpoint",
+                document.device_authorization_endpoint,
+            )?,
+            pushed_authorization_endpoint: optional(
+                issuer,
+                "pushed_authorization_request_endpoint",
+                document.pushed_authorization_request_endpoint,
+            )?,
+            wants_pushed_authorization: document.require_pushed_authorization_requests.unwrap_or(false),
             names_itself_in_callbacks: document
                 .authorization_response_iss_parameter_supported
                 .unwrap_or(false),
@@ -129,6 +155,26 @@ impl Metadata {
     pub fn jwks_uri(&self) -> &Url {
         &self.jwks_uri
     }
+
+    /// Returns the address of an endpoint, where the provider has it. Discovery itself has none here.
+    pub fn endpoint(&self, endpoint: Endpoint) -> Option<&Url> {
+        match endpoint {
+            Endpoint::Discovery => None,
+            Endpoint::Authorization => Some(&self.authorization_endpoint),
+            Endpoint::Token => Some(&self.token_endpoint),
+            Endpoint::Keys => Some(&self.jwks_uri),
+            Endpoint::UserInfo => self.userinfo_endpoint.as_ref(),
+            Endpoint::Revocation => self.revocation_endpoint.as_ref(),
+            Endpoint::Introspection => self.introspection_endpoint.as_ref(),
+            Endpoint::EndSession => self.end_session_endpoint.as_ref(),
+            Endpoint::DeviceAuthorization => self.device_authorization_endpoint.as_ref(),
+            Endpoint::PushedAuthorization => self.pushed_authorization_endpoint.as_ref(),
+        }
+    }
+
+    pub(crate) fn offered(&self, endpoint: Endpoint) -> Result<Url, Error> {
+        self.endpoint(endpoint).cloned().ok_or(Error::NotOffered { endpoint })
+    }
 }
 
 /// How much of a foreign issuer is shown.
@@ -141,6 +187,13 @@ struct Document {
     authorization_endpoint: Option<String>,
     token_endpoint: Option<String>,
     jwks_uri: Option<String>,
+    userinfo_endpoint: Option<String>,
+    revocation_endpoint: Option<String>,
+    introspection_endpoint: Option<String>,
+    end_session_endpoint: Option<String>,
+    device_authorization_endpoint: Option<String>,
+    pushed_authorization_request_endpoint: Option<String>,
+    require_pushed_authorization_requests: Option<bool>,
     code_challenge_methods_supported: Option<Vec<String>>,
     token_endpoint_auth_methods_supported: Option<Vec<String>>,
     authorization_response_iss_parameter_supported: Option<bool>,
@@ -157,9 +210,14 @@ fn endpoint(issuer: &str, field: &'static str, address: Option<String>) -> Resul
     if is_no_step_down && is_safe(&url) { Ok(url) } else { Err(Misbehaviour::InsecureEndpoint { field }) }
 }
 
+fn optional(issuer: &str, field: &'static str, address: Option<String>) -> Result<Option<Url>, Misbehaviour> {
+    let address = address.filter(|address| !address.is_empty());
+    address.map(|address| endpoint(issuer, field, Some(address))).transpose()
+}
+
 /// Returns whether secrets may be sent there: `https`, or `http` that does not leave this machine; no password in
 /// the address, and no fragment, which RFC 6749, 3.1 forbids.
-fn is_safe(url: &Url) -> bool {
+pub(crate) fn is_safe(url: &Url) -> bool {
     let plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
     plain && Request::for_url(Method::Get, url.clone()).check(false).is_ok()
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use latchkey_transport::RandomUnavailable;
 
 use crate::id_token::IdTokenProblem;
-use crate::text::printable;
+use crate::{LogoutProblem, Refusal, UserInfoProblem};
 
-/// Why a login did not end in tokens. Grouped by who must act.
+/// Why a step of a login, or of what follows it, did not work. Grouped by who must act.
 ///
 /// No variant holds a token, a code, a nonce, a body or a claim other than issuer, algorithm, key id and seconds.
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +81,33 @@ pub enum Error {
     /// The network, a moment ago: no key at hand fits, and new ones could not be had. Asked again after a minute.
     #[error("the provider's keys could not be fetched, and those at hand do not fit")]
     KeysUnavailable,
+
+    /// Time, or the provider: the refresh token is not taken any more. Forget it and begin a new login.
+    #[error("the sign-in cannot be refreshed any more{}", refusal.as_ref().map(|this| format!(": {this}")).unwrap_or_default())]
+    GrantOver {
+        /// What the provider said, where it said it properly.
+        refusal: Option<Refusal>,
+    },
+
+    /// The network, while the refresh token was on its way or just after. Whether it was spent is not known: it may be
+    /// tried once more, and a provider that rotates refresh tokens may then end the session.
+    #[error("whether the refresh token was spent is not known")]
+    Unrefreshed(#[source] latchkey_transport::Error),
+
+    /// The provider: what it tells about the person cannot be used. Never repeated.
+    #[error(transparent)]
+    UserInfo(#[from] UserInfoProblem),
+
+    /// Whoever posted it: the logout token proves nothing. Never repeated.
+    #[error(transparent)]
+    LogoutToken(#[from] LogoutProblem),
+
+    /// The operator of the provider: it offers no such endpoint.
+    #[error("the provider offers no {endpoint}")]
+    NotOffered {
+        /// Which endpoint.
+        endpoint: Endpoint,
+    },
 }
 
 impl Error {
@@ -114,6 +141,11 @@ impl Error {
             Self::Transport(error) => error.code(),
             Self::Unredeemed(_) => "oidc_unredeemed",
             Self::KeysUnavailable => "oidc_keys_unavailable",
+            Self::GrantOver { .. } => "oidc_grant_over",
+            Self::Unrefreshed(_) => "oidc_unrefreshed",
+            Self::UserInfo(problem) => problem.code(),
+            Self::LogoutToken(problem) => problem.code(),
+            Self::NotOffered { .. } => "oidc_not_offered",
         }
     }
 }
@@ -135,6 +167,12 @@ pub enum Misuse {
     /// The redirect address is not absolute, or has a fragment (RFC 6749, 3.1.2).
     #[error("the redirect address is not an absolute address without fragment")]
     InvalidRedirectUri,
+    /// A resource is not an absolute address, or has a fragment (RFC 8707, 2).
+    #[error("a resource is not an absolute address without fragment")]
+    InvalidResource,
+    /// The provider takes pushed requests only: call [`push`](crate::Authorize::push).
+    #[error("the provider wants what is asked for to be pushed before the browser is opened")]
+    PushRequired,
     /// A scope has a sign that a scope cannot hold (RFC 6749, 3.3).
     #[error("a scope holds a sign that a scope cannot have")]
     InvalidScope,
@@ -147,8 +185,8 @@ pub enum Misuse {
     /// `prompt=none` together with another prompt (OpenID Connect Core, 3.1.2.1).
     #[error("the prompt none excludes every other")]
     PromptNotAlone,
-    /// The callback belongs to a login with another provider or as another client.
-    #[error("the callback belongs to a login with another provider or as another client")]
+    /// The callback, or what was stored, belongs to a login with another provider or as another client.
+    #[error("it belongs to a login with another provider or as another client")]
     OtherClient,
     /// The expectations are for another provider than the one that is asked to verify.
     #[error("the expectations are for another provider")]
@@ -165,6 +203,12 @@ pub enum Misuse {
         /// The algorithm's name.
         algorithm: &'static str,
     },
+    /// The client has nothing to prove itself with, and must have.
+    #[error("a client without secret or key cannot get tokens for itself")]
+    PublicClient,
+    /// The client's key makes no signature.
+    #[error("the client's key makes no signature")]
+    UnusableClientKey,
     /// The engine that checks signatures is not there, such as WebCrypto on a page without a secure context.
     #[error("the engine that checks signatures is unavailable")]
     VerifierUnavailable,
@@ -175,6 +219,8 @@ impl Misuse {
         match self {
             Self::InvalidIssuer { .. } => "oidc_invalid_issuer",
             Self::InvalidRedirectUri => "oidc_invalid_redirect_uri",
+            Self::InvalidResource => "oidc_invalid_resource",
+            Self::PushRequired => "oidc_push_required",
             Self::InvalidScope => "oidc_invalid_scope",
             Self::ReservedParameter { .. } => "oidc_reserved_parameter",
             Self::PromptNotAlone => "oidc_prompt_not_alone",
@@ -183,6 +229,8 @@ impl Misuse {
             Self::InvalidPath => "oidc_invalid_path",
             Self::NoPort => "oidc_no_port",
             Self::UnsupportedAlgorithm { .. } => "oidc_unsupported_algorithm",
+            Self::PublicClient => "oidc_public_client",
+            Self::UnusableClientKey => "oidc_unusable_client_key",
             Self::VerifierUnavailable => "oidc_verifier_unavailable",
         }
     }
@@ -200,6 +248,18 @@ pub enum Endpoint {
     Token,
     /// Where the provider publishes its keys.
     Keys,
+    /// Where the provider tells more about the person.
+    UserInfo,
+    /// Where tokens are given back.
+    Revocation,
+    /// Where the provider says what a token is worth.
+    Introspection,
+    /// Where the person signs out.
+    EndSession,
+    /// Where a device asks for a code to show.
+    DeviceAuthorization,
+    /// Where a login's wishes are left before the browser is opened.
+    PushedAuthorization,
 }
 
 impl std::fmt::Display for Endpoint {
@@ -209,140 +269,12 @@ impl std::fmt::Display for Endpoint {
             Self::Authorization => "authorization endpoint",
             Self::Token => "token endpoint",
             Self::Keys => "key set",
-        })
-    }
-}
-
-/// The provider's proper no: an OAuth error response
-/// ([RFC 6749, 4.1.2.1](https://www.rfc-editor.org/rfc/rfc6749#section-4.1.2.1) and
-/// [5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2)).
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}{}", reason, description.as_ref().map(|text| format!(" ({text})")).unwrap_or_default())]
-#[non_exhaustive]
-pub struct Refusal {
-    /// Which endpoint refused.
-    pub endpoint: Endpoint,
-    /// The `error` code.
-    pub reason: RefusalReason,
-    /// The `error_description` as the provider wrote it: on one line, at most 200 characters, and only if it
-    /// repeats nothing secret of what was sent. Written by somebody else: show it as such.
-    pub description: Option<String>,
-}
-
-impl Refusal {
-    /// How much of a description is kept: two lines of a terminal.
-    const DESCRIPTION_LIMIT: usize = 200;
-
-    pub(crate) fn new(endpoint: Endpoint, error: &str, description: Option<&str>) -> Self {
-        let description =
-            description.map(|text| printable(text, Self::DESCRIPTION_LIMIT)).filter(|text| !text.is_empty());
-        Self { endpoint, reason: RefusalReason::from_code(error), description }
-    }
-}
-
-/// The `error` code of a refusal.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum RefusalReason {
-    /// `access_denied`: the person, or a rule of the provider, said no.
-    AccessDenied,
-    /// `login_required`: the person is not signed in, and no page may be shown.
-    LoginRequired,
-    /// `interaction_required`: a page would have to be shown, and none may be.
-    InteractionRequired,
-    /// `consent_required`: the person was not asked yet, and no page may be shown.
-    ConsentRequired,
-    /// `account_selection_required`: the person has several accounts, and no page may be shown.
-    AccountSelectionRequired,
-    /// `invalid_request`
-    InvalidRequest,
-    /// `invalid_client`: unknown client, or a wrong secret.
-    InvalidClient,
-    /// `invalid_grant`: the code is used up, too old, or not for us.
-    InvalidGrant,
-    /// `unauthorized_client`: this client may not do that.
-    UnauthorizedClient,
-    /// `unsupported_grant_type`
-    UnsupportedGrantType,
-    /// `unsupported_response_type`
-    UnsupportedResponseType,
-    /// `invalid_scope`
-    InvalidScope,
-    /// `server_error`: the 500 of a page that can only redirect.
-    ServerError,
-    /// `temporarily_unavailable`: the 503 of a page that can only redirect.
-    TemporarilyUnavailable,
-    /// Another code, shortened to 64 characters.
-    Other(String),
-}
-
-impl RefusalReason {
-    fn from_code(code: &str) -> Self {
-        match code {
-            "access_denied" => Self::AccessDenied,
-            "login_required" => Self::LoginRequired,
-            "interaction_required" => Self::InteractionRequired,
-            "consent_required" => Self::ConsentRequired,
-            "account_selection_required" => Self::AccountSelectionRequired,
-            "invalid_request" => Self::InvalidRequest,
-            "invalid_client" => Self::InvalidClient,
-            "invalid_grant" => Self::InvalidGrant,
-            "unauthorized_client" => Self::UnauthorizedClient,
-            "unsupported_grant_type" => Self::UnsupportedGrantType,
-            "unsupported_response_type" => Self::UnsupportedResponseType,
-            "invalid_scope" => Self::InvalidScope,
-            "server_error" => Self::ServerError,
-            "temporarily_unavailable" => Self::TemporarilyUnavailable,
-            other => Self::Other(printable(other, 64)),
-        }
-    }
-
-    /// Returns whether the provider asks for another attempt later.
-    pub fn is_transient(&self) -> bool {
-        matches!(self, Self::ServerError | Self::TemporarilyUnavailable)
-    }
-
-    fn code(&self) -> &'static str {
-        match self {
-            Self::AccessDenied => "oidc_access_denied",
-            Self::LoginRequired => "oidc_login_required",
-            Self::InteractionRequired => "oidc_interaction_required",
-            Self::ConsentRequired => "oidc_consent_required",
-            Self::AccountSelectionRequired => "oidc_account_selection_required",
-            Self::InvalidRequest => "oidc_invalid_request",
-            Self::InvalidClient => "oidc_invalid_client",
-            Self::InvalidGrant => "oidc_invalid_grant",
-            Self::UnauthorizedClient => "oidc_unauthorized_client",
-            Self::UnsupportedGrantType => "oidc_unsupported_grant_type",
-            Self::UnsupportedResponseType => "oidc_unsupported_response_type",
-            Self::InvalidScope => "oidc_scope_refused",
-            Self::ServerError => "oidc_server_error",
-            Self::TemporarilyUnavailable => "oidc_temporarily_unavailable",
-            Self::Other(_) => "oidc_refused",
-        }
-    }
-}
-
-impl std::fmt::Display for RefusalReason {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(match self {
-            Self::AccessDenied => "the sign-in was refused",
-            Self::LoginRequired => "the provider wants the person to sign in",
-            Self::InteractionRequired => "the provider wants to show the person a page",
-            Self::ConsentRequired => "the provider wants to ask the person for consent",
-            Self::AccountSelectionRequired => "the provider wants the person to choose an account",
-            Self::InvalidRequest => "the provider calls the request invalid",
-            Self::InvalidClient => "the provider does not know this client or its secret",
-            Self::InvalidGrant => {
-                "the provider does not take this code: used up, too old or not for this client"
-            }
-            Self::UnauthorizedClient => "the provider does not let this client do that",
-            Self::UnsupportedGrantType => "the provider does not support the authorization code grant",
-            Self::UnsupportedResponseType => "the provider does not support the response type code",
-            Self::InvalidScope => "the provider does not grant these scopes",
-            Self::ServerError => "the provider failed",
-            Self::TemporarilyUnavailable => "the provider is overloaded or under maintenance",
-            Self::Other(code) => return write!(formatter, "the provider refused with {code:?}"),
+            Self::UserInfo => "userinfo endpoint",
+            Self::Revocation => "revocation endpoint",
+            Self::Introspection => "introspection endpoint",
+            Self::EndSession => "sign-out page",
+            Self::DeviceAuthorization => "device authorization endpoint",
+            Self::PushedAuthorization => "pushed authorization endpoint",
         })
     }
 }

@@ -25,13 +25,28 @@ mod client;
 mod provider;
 
 // The steps of a login.
+mod assertion;
+mod authentication;
 mod authorize;
 mod callback;
 mod discovery;
 mod id_token;
 pub mod oob;
 mod pending;
+mod pushed;
 mod token;
+
+// Logins without a callback.
+mod client_credentials;
+mod device;
+mod token_exchange;
+
+// After the login.
+mod introspect;
+mod logout;
+mod refresh;
+mod revoke;
+mod userinfo;
 
 /// The provider's published keys, and the choice among them.
 pub mod keys {
@@ -44,25 +59,42 @@ mod loopback;
 
 // What they stand on.
 mod error;
+mod form;
 mod json;
+#[cfg(all(feature = "jsonwebtoken", not(target_arch = "wasm32")))]
+mod pem;
 mod pkce;
+mod refusal;
 mod text;
 
+pub use assertion::{Assertions, Signer, SignerError};
+pub use authentication::Authentication;
 pub use authorize::{Authorization, Authorize, Prompt, ResponseMode};
 pub use callback::{CallbackParams, StateCheck, ValidatedCallback};
 pub use client::Client;
-pub use discovery::{Discover, Metadata};
-pub use error::{
-    CallbackProblem, Endpoint, Error, Misbehaviour, Misuse, PastedProblem, Refusal, RefusalReason,
+pub use client_credentials::{AccessToken, ClientCredentials};
+pub use device::{
+    Device, DeviceAnswer, DeviceLogin, DeviceProgress, DeviceStep, PendingDevice, RedeemDeviceCode,
 };
+pub use discovery::{Discover, Metadata};
+pub use error::{CallbackProblem, Endpoint, Error, Misbehaviour, Misuse, PastedProblem};
 pub use id_token::{
     Algorithm, Expectations, FetchKeys, IdToken, IdTokenProblem, SharedVerifier, SignatureCheck,
     VerifiedIdToken, Verifier, VerifierError,
 };
+pub use introspect::{ActiveToken, Introspect, Introspection};
+pub use logout::{EndSession, LogoutProblem, LogoutToken, PendingLogout, SigningOut};
 pub use pending::Pending;
 pub use provider::Provider;
-pub use token::{Authentication, RedeemCode, Tokens, UnverifiedTokens};
+pub use refresh::{Grant, Refresh, Refreshed, RefreshedTokens, UnverifiedRefresh};
+pub use refusal::{Refusal, RefusalReason};
+pub use revoke::{Revoke, TokenKind};
+pub use token::{RedeemCode, Tokens, UnverifiedTokens};
+pub use token_exchange::{ExchangedToken, TokenExchange, TokenType};
+pub use userinfo::{FetchUserInfo, UnverifiedUserInfo, UserInfo, UserInfoProblem};
 
+#[cfg(all(feature = "jsonwebtoken", not(target_arch = "wasm32")))]
+pub use assertion::JsonWebTokenSigner;
 #[cfg(all(feature = "jsonwebtoken", not(target_arch = "wasm32")))]
 pub use id_token::JsonWebToken;
 #[cfg(all(feature = "loopback", not(target_arch = "wasm32")))]

@@ -30,6 +30,7 @@ pub struct Pending {
     pub(crate) scopes: Vec<String>,
     pub(crate) max_age: Option<Duration>,
     pub(crate) acr_values: Vec<String>,
+    pub(crate) resources: Vec<String>,
     pub(crate) issuer_is_announced: bool,
     pub(crate) created_at: SystemTime,
     pub(crate) lifetime: Duration,
@@ -132,6 +133,7 @@ impl Pending {
             scopes: self.scopes,
             max_age: self.max_age,
             acr_values: self.acr_values,
+            resources: self.resources,
         })
     }
 
@@ -186,6 +188,8 @@ struct Stored {
     max_age_seconds: Option<u64>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     acr_values: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    resources: Vec<String>,
     issuer_is_announced: bool,
     created_at: u64,
     lifetime_seconds: u64,
@@ -208,6 +212,7 @@ impl Serialize for Pending {
             scopes: self.scopes.clone(),
             max_age_seconds: self.max_age.map(|max_age| max_age.as_secs()),
             acr_values: self.acr_values.clone(),
+            resources: self.resources.clone(),
             issuer_is_announced: self.issuer_is_announced,
             created_at: self.created_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs(),
             lifetime_seconds: self.lifetime.as_secs(),
@@ -234,6 +239,7 @@ impl TryFrom<Stored> for Pending {
             scopes: stored.scopes,
             max_age: stored.max_age_seconds.map(Duration::from_secs),
             acr_values: stored.acr_values,
+            resources: stored.resources,
             issuer_is_announced: stored.issuer_is_announced,
             created_at: created_at.ok_or("a stored login was begun at no possible time")?,
             lifetime: Duration::from_secs(stored.lifetime_seconds),

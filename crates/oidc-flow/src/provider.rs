@@ -11,7 +11,8 @@ use crate::id_token::{
     Algorithm, Expectations, FetchKeys, IdToken, IdTokenProblem, KeySet, SharedVerifier, VerifiedIdToken,
     check_signature,
 };
-use crate::{Discover, Error, Metadata, Misuse};
+use crate::json::Object;
+use crate::{Discover, Error, LogoutProblem, LogoutToken, Metadata, Misuse, UserInfoProblem};
 
 /// A provider: what it says about itself, its keys, and the way to it.
 ///
@@ -93,6 +94,41 @@ impl Provider {
         self.check_signature(&token, algorithm, now).await?;
         expectations.check_claims(&token, access_token, now)?;
         Ok(expectations.proof(token, algorithm)?)
+    }
+
+    /// Checks a signed userinfo, and returns its claims.
+    pub(crate) async fn check_userinfo(
+        &self,
+        token: IdToken,
+        expectations: &Expectations,
+        now: SystemTime,
+    ) -> Result<Object, Error> {
+        let wrong = |error| match error {
+            Error::IdToken(problem) => UserInfoProblem::Token(problem).into(),
+            other => other,
+        };
+        let algorithm = expectations.check_header(&token).map_err(UserInfoProblem::Token)?;
+        self.check_signature(&token, algorithm, now).await.map_err(wrong)?;
+        expectations.check_userinfo_claims(&token, now).map_err(UserInfoProblem::Token)?;
+        Ok(token.into_claims())
+    }
+
+    /// Checks a logout token, and reads it.
+    pub(crate) async fn check_logout(
+        &self,
+        token: IdToken,
+        expectations: &Expectations,
+        now: SystemTime,
+    ) -> Result<LogoutToken, Error> {
+        // Back-Channel Logout, 2.4: `logout+jwt` is recommended, and older providers say `JWT` or nothing.
+        let media_types = ["logout+jwt", "application/logout+jwt", "jwt"];
+        let algorithm = expectations.check_header_of(&token, &media_types).map_err(LogoutProblem::Token)?;
+        self.check_signature(&token, algorithm, now).await.map_err(|error| match error {
+            Error::IdToken(problem) => LogoutProblem::Token(problem).into(),
+            other => other,
+        })?;
+        expectations.check_logout_claims(&token, now).map_err(LogoutProblem::Token)?;
+        Ok(LogoutToken::read(&token.into_claims(), self.issuer(), expectations.leeway(), now)?)
     }
 
     async fn check_signature(

@@ -3,41 +3,22 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use latchkey_transport::{Exchange, Method, Replay, Reply, Request, Secret};
+use latchkey_transport::{Exchange, Replay, Reply, Request, Secret};
 use serde::Deserialize;
 use serde_json::Value;
-use url::{Url, form_urlencoded};
-use zeroize::Zeroizing;
+use url::Url;
 
+use crate::form::ClientForm;
 use crate::id_token::{IdToken, IdTokenProblem, VerifiedIdToken};
-use crate::text::{printable, repeats};
-use crate::{Endpoint, Error, Misbehaviour, Refusal, ValidatedCallback};
-
-/// How the client says who it is at the token endpoint
-/// ([OpenID Connect Core, 9](https://openid.net/specs/openid-connect-core-1_0.html#ClientAuthentication)).
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum Authentication {
-    /// `none`: a public client, such as a program on a person's machine or a page in a browser. PKCE protects it.
-    None,
-    /// `client_secret_basic`: in a header.
-    SecretBasic(Secret),
-    /// `client_secret_post`: in the form.
-    SecretPost(Secret),
-}
+use crate::text::printable;
+use crate::{Authentication, Endpoint, Error, Misbehaviour, ValidatedCallback};
 
 /// Redeems a code ([RFC 6749, 4.1.3](https://www.rfc-editor.org/rfc/rfc6749#section-4.1.3)).
 ///
 /// What comes back is not checked: [`Client::redeem`](crate::Client::redeem) does both.
 pub struct RedeemCode {
-    token_endpoint: Url,
-    client_id: String,
-    authentication: Authentication,
-    code: Secret,
+    form: ClientForm,
     redirect_uri: String,
-    verifier: Secret,
 }
 
 impl RedeemCode {
@@ -48,64 +29,13 @@ impl RedeemCode {
         authentication: Authentication,
         callback: &ValidatedCallback,
     ) -> Self {
-        Self {
-            token_endpoint,
-            client_id: client_id.into(),
-            authentication,
-            code: callback.code.clone(),
-            redirect_uri: callback.redirect_uri.clone(),
-            verifier: callback.verifier.clone(),
-        }
-    }
-
-    fn form(&self) -> Zeroizing<Vec<u8>> {
-        // Room for all of it, so that no copy is left behind when the form grows.
-        let room =
-            3 * (self.code.expose_secret().len() + self.redirect_uri.len() + self.client_id.len()) + 512;
-        let mut form = form_urlencoded::Serializer::new(String::with_capacity(room));
-        form.append_pair("grant_type", "authorization_code")
-            // Opened for the body, which is secret.
-            .append_pair("code", self.code.expose_secret())
-            .append_pair("redirect_uri", &self.redirect_uri)
-            .append_pair("code_verifier", self.verifier.expose_secret());
-        match &self.authentication {
-            Authentication::SecretBasic(_) => {}
-            Authentication::None => {
-                form.append_pair("client_id", &self.client_id);
-            }
-            Authentication::SecretPost(secret) => {
-                form.append_pair("client_id", &self.client_id)
-                    .append_pair("client_secret", secret.expose_secret());
-            }
-        }
-        Zeroizing::new(form.finish().into_bytes())
-    }
-
-    /// Returns what is secret in the request, so that no error repeats it.
-    fn secrets(&self) -> impl Iterator<Item = Secret> {
-        let (secret, header) = match &self.authentication {
-            Authentication::None => (None, None),
-            Authentication::SecretPost(secret) => (Some(secret.clone()), None),
-            Authentication::SecretBasic(secret) => {
-                (Some(secret.clone()), Some(credentials(&self.client_id, secret)))
-            }
-        };
-        [self.code.clone(), self.verifier.clone()].into_iter().chain(secret).chain(header)
-    }
-
-    fn refusal(&self, reply: &Reply) -> Option<Refusal> {
-        #[derive(Deserialize)]
-        struct Body {
-            error: String,
-            error_description: Option<String>,
-        }
-        let body: Body = serde_json::from_slice(reply.body()).ok()?;
-        let is_repeated = |text: &String| self.secrets().any(|secret| repeats(text, &secret));
-        if is_repeated(&body.error) {
-            return None;
-        }
-        let description = body.error_description.filter(|text| !is_repeated(text));
-        Some(Refusal::new(Endpoint::Token, &body.error, description.as_deref()))
+        let form = ClientForm::new(Endpoint::Token, token_endpoint, client_id, authentication)
+            .with("grant_type", "authorization_code")
+            .with_secret("code", callback.code.clone())
+            .with("redirect_uri", &callback.redirect_uri)
+            .with_secret("code_verifier", callback.verifier.clone())
+            .with_each("resource", &callback.resources);
+        Self { form, redirect_uri: callback.redirect_uri.clone() }
     }
 }
 
@@ -114,25 +44,14 @@ impl Exchange for RedeemCode {
     type Error = Error;
 
     fn request(&self) -> Request {
-        let request = Request::for_url(Method::Post, self.token_endpoint.clone())
-            .with_header("accept", "application/json")
-            .with_body("application/x-www-form-urlencoded", self.form());
-        match &self.authentication {
-            Authentication::SecretBasic(secret) => {
-                request.with_secret_header("authorization", basic(&self.client_id, secret))
-            }
-            Authentication::None | Authentication::SecretPost(_) => request,
-        }
+        self.form.request()
     }
 
     fn receive(self, reply: Reply) -> Result<UnverifiedTokens, Error> {
         if reply.status() == 200 {
             return UnverifiedTokens::read(reply.body());
         }
-        match self.refusal(&reply) {
-            Some(refusal) => Err(refusal.into()),
-            None => Err(Misbehaviour::Status { endpoint: Endpoint::Token, status: reply.status() }.into()),
-        }
+        Err(self.form.problem(&reply))
     }
 
     /// A code works once. A second attempt is safe only if the first one never arrived.
@@ -145,54 +64,24 @@ impl fmt::Debug for RedeemCode {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("RedeemCode")
-            .field("client_id", &self.client_id)
+            .field("client_id", &self.form.client_id())
             .field("redirect_uri", &self.redirect_uri)
             .finish_non_exhaustive()
     }
 }
 
-fn basic(client_id: &str, secret: &Secret) -> Secret {
-    // Opened for the header, which is secret.
-    Secret::new(format!("Basic {}", credentials(client_id, secret).expose_secret()))
-}
-
-/// RFC 6749, 2.3.1: id and secret are form-encoded before they are joined, since either may hold a colon.
-fn credentials(client_id: &str, secret: &Secret) -> Secret {
-    let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-    // Opened to be encoded.
-    let secret = Zeroizing::new(encode(secret.expose_secret()));
-    let pair = Zeroizing::new(format!("{}:{}", encode(client_id), *secret));
-    Secret::new(STANDARD.encode(pair.as_bytes()))
-}
-
 /// What the token endpoint sent, before any check: nothing in it may be used.
 pub struct UnverifiedTokens {
-    access_token: Secret,
+    reply: TokenReply,
     id_token: IdToken,
-    refresh_token: Option<Secret>,
-    expires_in: Option<Duration>,
-    scope: Option<String>,
 }
 
 impl UnverifiedTokens {
-    fn read(body: &[u8]) -> Result<Self, Error> {
-        let missing = |field| Misbehaviour::FieldMissing { endpoint: Endpoint::Token, field };
-        let body: Body = serde_json::from_slice(body)
-            .map_err(|_| Misbehaviour::MalformedReply { endpoint: Endpoint::Token })?;
-        let access_token =
-            body.access_token.filter(|token| !token.is_empty()).ok_or(missing("access_token"))?;
-        // RFC 6749, 5.1: token_type "is case insensitive".
-        let token_type = body.token_type.ok_or(missing("token_type"))?;
-        if !token_type.eq_ignore_ascii_case("bearer") {
-            return Err(Misbehaviour::TokenType { token_type: printable(&token_type, 32) }.into());
-        }
-        Ok(Self {
-            access_token,
-            id_token: IdToken::parse(body.id_token.ok_or(IdTokenProblem::Missing)?)?,
-            refresh_token: body.refresh_token.filter(|token| !token.is_empty()),
-            expires_in: body.expires_in.as_ref().and_then(lifetime),
-            scope: body.scope,
-        })
+    pub(crate) fn read(body: &[u8]) -> Result<Self, Error> {
+        let mut reply = TokenReply::read(body)?;
+        reply.check_bearer()?;
+        let id_token = reply.id_token.take().ok_or(IdTokenProblem::Missing)?;
+        Ok(Self { reply, id_token })
     }
 
     /// Returns the ID token, which is what has to be checked.
@@ -201,19 +90,24 @@ impl UnverifiedTokens {
     }
 
     pub(crate) fn access_token(&self) -> &Secret {
-        &self.access_token
+        &self.reply.access_token
     }
 
     /// Lets the tokens out. Only for whoever has the proof that they belong together.
-    pub(crate) fn release(self, id_token: VerifiedIdToken, asked: Vec<String>, now: SystemTime) -> Tokens {
-        // RFC 6749, 5.1: scope is "OPTIONAL, if identical to the scope requested by the client".
-        let granted = |scope: String| scope.split_ascii_whitespace().map(str::to_owned).collect();
+    pub(crate) fn release(
+        self,
+        id_token: VerifiedIdToken,
+        client_id: &str,
+        asked: Vec<String>,
+        now: SystemTime,
+    ) -> Tokens {
         Tokens {
-            access_token: self.access_token,
+            expires_at: self.reply.expires_at(now),
+            scopes: self.reply.scopes(asked),
+            access_token: self.reply.access_token,
             id_token,
-            refresh_token: self.refresh_token,
-            expires_at: self.expires_in.and_then(|lifetime| now.checked_add(lifetime)),
-            scopes: self.scope.map_or(asked, granted),
+            refresh_token: self.reply.refresh_token,
+            client_id: client_id.to_owned(),
         }
     }
 }
@@ -224,6 +118,18 @@ impl fmt::Debug for UnverifiedTokens {
     }
 }
 
+/// What a token endpoint answers, whatever the grant
+/// ([RFC 6749, 5.1](https://www.rfc-editor.org/rfc/rfc6749#section-5.1)).
+pub(crate) struct TokenReply {
+    pub(crate) access_token: Secret,
+    pub(crate) token_type: String,
+    pub(crate) id_token: Option<IdToken>,
+    pub(crate) refresh_token: Option<Secret>,
+    pub(crate) issued_token_type: Option<String>,
+    expires_in: Option<Duration>,
+    scope: Option<String>,
+}
+
 /// What is read of the reply. Its parse errors are never shown: they may quote it.
 #[derive(Deserialize)]
 struct Body {
@@ -231,13 +137,51 @@ struct Body {
     token_type: Option<String>,
     id_token: Option<Secret>,
     refresh_token: Option<Secret>,
+    issued_token_type: Option<String>,
     expires_in: Option<Value>,
     scope: Option<String>,
 }
 
+impl TokenReply {
+    pub(crate) fn read(body: &[u8]) -> Result<Self, Error> {
+        let missing = |field| Misbehaviour::FieldMissing { endpoint: Endpoint::Token, field };
+        let body: Body = serde_json::from_slice(body)
+            .map_err(|_| Misbehaviour::MalformedReply { endpoint: Endpoint::Token })?;
+        let access_token =
+            body.access_token.filter(|token| !token.is_empty()).ok_or(missing("access_token"))?;
+        Ok(Self {
+            access_token,
+            token_type: body.token_type.ok_or(missing("token_type"))?,
+            id_token: body.id_token.map(IdToken::parse).transpose()?,
+            refresh_token: body.refresh_token.filter(|token| !token.is_empty()),
+            issued_token_type: body.issued_token_type,
+            expires_in: body.expires_in.as_ref().and_then(lifetime),
+            scope: body.scope,
+        })
+    }
+
+    /// RFC 6749, 5.1: `token_type` "is case insensitive".
+    pub(crate) fn check_bearer(&self) -> Result<(), Misbehaviour> {
+        if self.token_type.eq_ignore_ascii_case("bearer") {
+            return Ok(());
+        }
+        Err(Misbehaviour::TokenType { token_type: printable(&self.token_type, 32) })
+    }
+
+    pub(crate) fn expires_at(&self, now: SystemTime) -> Option<SystemTime> {
+        self.expires_in.and_then(|lifetime| now.checked_add(lifetime))
+    }
+
+    /// RFC 6749, 5.1: `scope` is "OPTIONAL, if identical to the scope requested by the client".
+    pub(crate) fn scopes(&self, asked: Vec<String>) -> Vec<String> {
+        let granted = |scope: &String| scope.split_ascii_whitespace().map(str::to_owned).collect();
+        self.scope.as_ref().map_or(asked, granted)
+    }
+}
+
 /// Returns the lifetime that a provider tells as a number or, against the standard, as text. One that is beyond sense
 /// is treated as not told.
-fn lifetime(value: &Value) -> Option<Duration> {
+pub(crate) fn lifetime(value: &Value) -> Option<Duration> {
     let seconds = match value {
         Value::Number(number) => number.as_f64()?,
         Value::String(text) => text.trim().parse().ok()?,
@@ -261,6 +205,7 @@ pub struct Tokens {
     pub expires_at: Option<SystemTime>,
     /// The scopes that were granted.
     pub scopes: Vec<String>,
+    pub(crate) client_id: String,
 }
 
 impl fmt::Debug for Tokens {

@@ -74,6 +74,11 @@ impl Error {
         matches!(self, Self::Unreachable { .. } | Self::Lost { .. } | Self::TimedOut { .. })
     }
 
+    /// Returns whether the server may have acted on the request, although no reply tells.
+    pub fn may_have_acted(&self) -> bool {
+        matches!(self, Self::Lost { .. } | Self::TimedOut { .. } | Self::ReplyTooLarge { .. })
+    }
+
     /// Returns the stable name of this error, for programs and other languages.
     pub fn code(&self) -> &'static str {
         match self {

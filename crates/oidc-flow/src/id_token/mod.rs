@@ -20,6 +20,8 @@ pub use keys::{Candidates, Curve, FetchKeys, Jwk, KeySet, PublicKey};
 pub use problem::IdTokenProblem;
 #[cfg(all(feature = "jsonwebtoken", not(target_arch = "wasm32")))]
 pub use signature::JsonWebToken;
+#[cfg(all(feature = "jsonwebtoken", not(target_arch = "wasm32")))]
+pub(crate) use signature::engine_name;
 pub use signature::{Algorithm, SharedVerifier, SignatureCheck, Verifier, VerifierError};
 pub use verify::Expectations;
 pub(crate) use verify::check_signature;
@@ -98,6 +100,10 @@ impl IdToken {
         &self.text
     }
 
+    pub(crate) fn into_claims(self) -> Object {
+        self.claims
+    }
+
     /// Returns what was signed: everything before the second dot.
     fn signing_input(&self) -> &[u8] {
         // Opened to be hashed.
@@ -168,6 +174,11 @@ fn seconds(claims: &Object, claim: &'static str) -> Result<Option<i64>, IdTokenP
         .filter(|seconds| (0..=LAST).contains(seconds))
         .map(Some)
         .ok_or(IdTokenProblem::ClaimInvalid { claim })
+}
+
+/// Returns a time among members that are not an ID token's: nothing where it is not one.
+pub(crate) fn time_claim(members: &Object, name: &'static str) -> Option<SystemTime> {
+    seconds(members, name).ok().flatten().and_then(point_in_time)
 }
 
 fn point_in_time(seconds: i64) -> Option<SystemTime> {

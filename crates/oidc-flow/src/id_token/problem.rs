@@ -106,6 +106,13 @@ pub enum IdTokenProblem {
         /// How far.
         seconds: u64,
     },
+    /// It came with a refresh and is not about the same login: another person, another client, or another sign-in
+    /// ([OpenID Connect Core, 12.2](https://openid.net/specs/openid-connect-core-1_0.html#RefreshTokenResponse)).
+    #[error("the {claim} of the refreshed ID token is not that of the sign-in")]
+    NotContinued {
+        /// The claim's name.
+        claim: &'static str,
+    },
     /// It answers another login: a replayed or injected token.
     #[error("the ID token is the answer to another login")]
     NonceMismatch,
@@ -147,6 +154,7 @@ impl IdTokenProblem {
             Self::Expired { .. } => "oidc_id_token_expired",
             Self::NotYetValid { .. } => "oidc_id_token_not_yet_valid",
             Self::IssuedInFuture { .. } => "oidc_id_token_issued_in_future",
+            Self::NotContinued { .. } => "oidc_id_token_not_continued",
             Self::NonceMismatch => "oidc_id_token_nonce",
             Self::AccessTokenMismatch => "oidc_id_token_at_hash",
             Self::AuthenticationTooOld { .. } => "oidc_id_token_auth_time",

@@ -146,13 +146,13 @@ mod engine {
                 PublicKey::Ec { x, y, .. } => DecodingKey::from_ec_der(&[&[4], x.as_slice(), y].concat()),
                 PublicKey::Ed25519 { x } => DecodingKey::from_ed_der(x),
             };
-            let engine = (DEFAULT_PROVIDER.verifier_factory)(&name(check.algorithm), &key)
+            let engine = (DEFAULT_PROVIDER.verifier_factory)(&engine_name(check.algorithm), &key)
                 .map_err(|_| VerifierError::UnusableKey)?;
             Ok(engine.verify(check.signing_input, &check.signature.to_vec()).is_ok())
         }
     }
 
-    fn name(algorithm: Algorithm) -> jsonwebtoken::Algorithm {
+    pub(crate) fn engine_name(algorithm: Algorithm) -> jsonwebtoken::Algorithm {
         match algorithm {
             Algorithm::Rs256 => jsonwebtoken::Algorithm::RS256,
             Algorithm::Rs384 => jsonwebtoken::Algorithm::RS384,
@@ -169,3 +169,5 @@ mod engine {
 
 #[cfg(all(feature = "jsonwebtoken", not(target_arch = "wasm32")))]
 pub use engine::JsonWebToken;
+#[cfg(all(feature = "jsonwebtoken", not(target_arch = "wasm32")))]
+pub(crate) use engine::engine_name;

@@ -98,6 +98,15 @@ impl Expectations {
 
     /// Checks the token's header and returns the algorithm of its signature.
     pub fn check_header(&self, token: &IdToken) -> Result<Algorithm, IdTokenProblem> {
+        self.check_header_of(token, &["jwt"])
+    }
+
+    /// Checks the header of a token of one of these media types.
+    pub(crate) fn check_header_of(
+        &self,
+        token: &IdToken,
+        media_types: &[&str],
+    ) -> Result<Algorithm, IdTokenProblem> {
         let algorithm = Algorithm::from_name(token.algorithm()).filter(|this| self.algorithms.contains(this));
         let algorithm = algorithm.ok_or_else(|| IdTokenProblem::AlgorithmNotAllowed {
             algorithm: printable(token.algorithm(), 32),
@@ -108,7 +117,8 @@ impl Expectations {
             return Err(IdTokenProblem::CriticalExtension);
         }
         // RFC 8725, 3.11: explicit typing keeps an access token (`at+jwt`) or a logout token from passing here.
-        if token.header.media_type.as_deref().is_some_and(|this| !this.eq_ignore_ascii_case("jwt")) {
+        let is_fitting = |this: &str| media_types.iter().any(|other| this.eq_ignore_ascii_case(other));
+        if token.header.media_type.as_deref().is_some_and(|this| !is_fitting(this)) {
             return Err(IdTokenProblem::WrongType);
         }
         Ok(algorithm)
@@ -136,6 +146,39 @@ impl Expectations {
         }
     }
 
+    /// Checks what a signed userinfo says about itself. Core, 5.3.2: "If signed, the `UserInfo` Response MUST contain the
+    /// Claims iss (issuer) and aud (audience) as members." Times are checked where they are there.
+    pub(crate) fn check_userinfo_claims(
+        &self,
+        token: &IdToken,
+        now: SystemTime,
+    ) -> Result<(), IdTokenProblem> {
+        let claims = &token.claims;
+        self.check_issuer(claims)?;
+        self.check_audience_alone(claims)?;
+        match seconds(claims, "exp")? {
+            Some(expiry) => self.check_expiry(expiry, unix_seconds(now)),
+            None => Ok(()),
+        }
+    }
+
+    /// Checks what a logout token has in common with an ID token. A few providers leave `exp` out.
+    pub(crate) fn check_logout_claims(&self, token: &IdToken, now: SystemTime) -> Result<(), IdTokenProblem> {
+        let claims = &token.claims;
+        self.check_issuer(claims)?;
+        self.check_audience_alone(claims)?;
+        let now = unix_seconds(now);
+        if let Some(expiry) = seconds(claims, "exp")? {
+            self.check_expiry(expiry, now)?;
+        }
+        let issued = seconds(claims, "iat")?.ok_or(IdTokenProblem::ClaimMissing { claim: "iat" })?;
+        self.check_issued(issued, now)
+    }
+
+    pub(crate) fn leeway(&self) -> Duration {
+        self.leeway
+    }
+
     fn check_issuer(&self, claims: &Object) -> Result<(), IdTokenProblem> {
         let found = text(claims, "iss")?.ok_or(IdTokenProblem::ClaimMissing { claim: "iss" })?;
         if found == self.issuer {
@@ -148,6 +191,16 @@ impl Expectations {
     }
 
     fn check_audience(&self, claims: &Object) -> Result<(), IdTokenProblem> {
+        let count = self.check_audience_alone(claims)?;
+        match text(claims, "azp")? {
+            Some(party) if party != self.client_id => Err(IdTokenProblem::AuthorizedPartyMismatch),
+            None if count > 1 => Err(IdTokenProblem::AuthorizedPartyMissing),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Checks whom it is for, and returns how many these are.
+    fn check_audience_alone(&self, claims: &Object) -> Result<usize, IdTokenProblem> {
         let invalid = IdTokenProblem::ClaimInvalid { claim: "aud" };
         let audiences = match claims.member("aud") {
             None => return Err(IdTokenProblem::ClaimMissing { claim: "aud" }),
@@ -166,33 +219,38 @@ impl Expectations {
         if !audiences.iter().all(is_trusted) {
             return Err(IdTokenProblem::UntrustedAudience);
         }
-        match text(claims, "azp")? {
-            Some(party) if party != self.client_id => Err(IdTokenProblem::AuthorizedPartyMismatch),
-            None if audiences.len() > 1 => Err(IdTokenProblem::AuthorizedPartyMissing),
-            Some(_) | None => Ok(()),
-        }
+        Ok(audiences.len())
     }
 
     fn check_times(&self, claims: &Object, now: SystemTime) -> Result<(), IdTokenProblem> {
         let now = unix_seconds(now);
         let leeway = whole_seconds(self.leeway);
         let required = |claim| seconds(claims, claim)?.ok_or(IdTokenProblem::ClaimMissing { claim });
-        // "The current time MUST be before the time represented by the exp Claim."
-        let expiry = required("exp")?;
-        let over = now.saturating_sub(expiry);
-        if over >= leeway {
-            return Err(IdTokenProblem::Expired { seconds: over.unsigned_abs() });
-        }
-        // With a clock that is behind, everything else still seems to work: say it before the token is used.
-        let ahead = required("iat")?.saturating_sub(now);
-        if ahead > leeway {
-            return Err(IdTokenProblem::IssuedInFuture { seconds: ahead.unsigned_abs() });
-        }
+        self.check_expiry(required("exp")?, now)?;
+        self.check_issued(required("iat")?, now)?;
         if let Some(not_before) = seconds(claims, "nbf")? {
             let wait = not_before.saturating_sub(now);
             if wait > leeway {
                 return Err(IdTokenProblem::NotYetValid { seconds: wait.unsigned_abs() });
             }
+        }
+        Ok(())
+    }
+
+    /// With a clock that is behind, everything else still seems to work: say it before the token is used.
+    fn check_issued(&self, issued: i64, now: i64) -> Result<(), IdTokenProblem> {
+        let ahead = issued.saturating_sub(now);
+        if ahead > whole_seconds(self.leeway) {
+            return Err(IdTokenProblem::IssuedInFuture { seconds: ahead.unsigned_abs() });
+        }
+        Ok(())
+    }
+
+    /// "The current time MUST be before the time represented by the exp Claim."
+    fn check_expiry(&self, expiry: i64, now: i64) -> Result<(), IdTokenProblem> {
+        let over = now.saturating_sub(expiry);
+        if over >= whole_seconds(self.leeway) {
+            return Err(IdTokenProblem::Expired { seconds: over.unsigned_abs() });
         }
         Ok(())
     }

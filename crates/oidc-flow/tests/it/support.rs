@@ -13,7 +13,7 @@ use aws_lc_rs::signature::{
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use latchkey_oidc_flow::{Client, Error, JsonWebToken, Metadata, Pending, Provider};
+use latchkey_oidc_flow::{CallbackParams, Client, Error, JsonWebToken, Metadata, Pending, Provider, Tokens};
 use latchkey_transport::{Random, RandomUnavailable, Reply, Request, SharedTransport, Transport};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -176,6 +176,12 @@ pub(crate) fn document() -> Value {
         "authorization_endpoint": "https://id.example/auth?theme=dark",
         "token_endpoint": "https://id.example/token",
         "jwks_uri": "https://id.example/jwks",
+        "userinfo_endpoint": "https://id.example/userinfo",
+        "revocation_endpoint": "https://id.example/revoke",
+        "introspection_endpoint": "https://id.example/introspect",
+        "end_session_endpoint": "https://id.example/logout?theme=dark",
+        "device_authorization_endpoint": "https://id.example/device",
+        "pushed_authorization_request_endpoint": "https://id.example/par",
         "code_challenge_methods_supported": ["plain", "S256"],
         "something_new": {"unknown": [1, 2, 3]},
     })
@@ -296,4 +302,47 @@ pub(crate) fn state() -> String {
 
 pub(crate) fn nonce() -> String {
     drawn(2)
+}
+
+/// A token reply of a login that began with `Counting`.
+pub(crate) fn token_reply(more: &Value) -> Value {
+    let mut reply = json!({
+        "access_token": ACCESS_TOKEN, "token_type": "Bearer", "expires_in": 60, "refresh_token": "canary-refresh-1",
+        "scope": "openid email", "id_token": Token::good().with("nonce", nonce()).with("auth_time", NOW - 5).sign(),
+    });
+    merge(&mut reply, more);
+    reply
+}
+
+/// Sets these members; null takes one away.
+pub(crate) fn merge(value: &mut Value, more: &Value) {
+    for (name, new) in more.as_object().unwrap() {
+        if new.is_null() {
+            value.as_object_mut().unwrap().remove(name);
+        } else {
+            value[name] = new.clone();
+        }
+    }
+}
+
+/// Signs in at a provider that answers so at its token endpoint.
+pub(crate) async fn signed_in(client: &Client) -> Tokens {
+    let callback = CallbackParams::parse(&format!("state={}&code={CODE}", state())).unwrap();
+    client.redeem(pending().accept(&callback, now()).unwrap(), now()).await.unwrap()
+}
+
+/// The form of the last request to that path.
+pub(crate) fn last_form(script: &Script, path: &str) -> Vec<(String, String)> {
+    let requests = script.requests();
+    let request = requests.iter().rfind(|request| request.path() == path).unwrap();
+    let body = request.body().unwrap().expose_secret().to_vec();
+    url::form_urlencoded::parse(&body).into_owned().collect()
+}
+
+/// The only value of that name.
+pub(crate) fn value<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    let mut found = pairs.iter().filter(|(this, _)| this == name);
+    let value = found.next().map(|(_, value)| value.as_str());
+    assert!(found.next().is_none(), "{name} stands twice");
+    value
 }
