@@ -3,6 +3,9 @@
 // The handle.
 mod vault;
 
+// When it is asked again.
+pub mod retry;
+
 // What it can be asked, one module per part of the API.
 pub mod auth;
 pub mod kv2;
