@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
-// The handle.
+// The handle, and where its settings come from.
+mod config;
 mod vault;
 
 // When it is asked again.
@@ -29,6 +30,7 @@ mod problem;
 mod script;
 
 pub use auth::Login;
+pub use config::Config;
 pub use error::{Error, Refusal};
 pub use kv2::Read;
 pub use messages::Messages;
