@@ -69,6 +69,12 @@ pub enum Error {
     /// A text that is no client nonce of [`ClientNonce::generate`](crate::auth::ClientNonce::generate).
     #[error("the kept text is no client nonce")]
     InvalidClientNonce,
+    /// An environment variable whose value is not of its kind. The value is not told.
+    #[error("the environment variable {variable} cannot be used")]
+    InvalidVariable {
+        /// Its name.
+        variable: String,
+    },
     /// A file that a call was told to read.
     #[error("{} cannot be read", path.display())]
     UnreadableFile {
@@ -348,6 +354,7 @@ impl Error {
             Self::FieldNotText { .. } => "vault_field_not_text",
             Self::WrongType { .. } => "vault_wrong_type",
             Self::InvalidClientNonce => "vault_invalid_client_nonce",
+            Self::InvalidVariable { .. } => "vault_invalid_variable",
             Self::UnreadableFile { .. } => "vault_unreadable_file",
             Self::RandomUnavailable(_) => "vault_random_unavailable",
             Self::LoginRefused { .. } => "vault_login_refused",

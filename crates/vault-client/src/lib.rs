@@ -1,7 +1,11 @@
 #![doc = include_str!("../README.md")]
 
-// The handle.
+// The handle, and where its settings come from.
+mod config;
 mod vault;
+
+// When it is asked again.
+pub mod retry;
 
 // What it can be asked, one module per part of the API.
 pub mod auth;
@@ -26,6 +30,7 @@ mod problem;
 mod script;
 
 pub use auth::Login;
+pub use config::Config;
 pub use error::{Error, Refusal};
 pub use kv2::Read;
 pub use messages::Messages;

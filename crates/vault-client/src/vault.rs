@@ -10,6 +10,7 @@ use crate::auth::{AppRoleAuth, JwtAuth, KubernetesAuth, OidcAuth, UserpassAuth};
 use crate::kv2::Kv2;
 use crate::logical::Logical;
 use crate::path;
+use crate::retry::{Retry, Waiting};
 use crate::sys::{Health, ReadHealth, Sys};
 use crate::token::TokenAuth;
 use crate::wrapping::Wrapping;
@@ -138,11 +139,55 @@ impl Vault {
     {
         let transport = &*self.transport;
         let reply = transport.deliver(exchange.replay(), || self.place(&exchange)).await?;
-        // The exchange cleans messages of what it sent itself; the token it does not know.
-        exchange.receive(reply).map_err(|error| match &self.token {
+        exchange.receive(reply).map_err(|error| self.cleaned(error))
+    }
+
+    /// Performs an exchange as [`perform`](Vault::perform) does, and again after a pause where the policy allows it.
+    ///
+    /// The crate has no timer and no clock: `waiting` is the caller's.
+    ///
+    /// ```no_run
+    /// # use latchkey_vault_client::{Error, Read, Vault, kv2::ReadSecret, retry::{Retry, Waiting}};
+    /// # async fn f(vault: Vault, mut waiting: impl Waiting) -> Result<Read, Error> {
+    /// let read = ReadSecret::new("secret", "team/app")?;
+    /// vault.perform_with(read, &Retry::default(), &mut waiting).await
+    /// # }
+    /// ```
+    pub async fn perform_with<E, W>(
+        &self,
+        exchange: E,
+        retry: &Retry,
+        waiting: &mut W,
+    ) -> Result<E::Output, Error>
+    where
+        E: Exchange<Error = Error> + Clone + MaybeSend + MaybeSync,
+        W: Waiting,
+    {
+        let mut attempts = 0;
+        loop {
+            let left = retry.deadline().saturating_sub(waiting.elapsed());
+            let request = self.place(&exchange);
+            let limit = request.time_limit().min(left);
+            let outcome = match self.transport.send(request.with_time_limit(limit)).await {
+                Ok(reply) => exchange.clone().receive(reply).map_err(|error| self.cleaned(error)),
+                Err(error) => Err(Error::from(error)),
+            };
+            attempts += 1;
+            let Err(error) = outcome else { return outcome };
+            let (elapsed, random) = (waiting.elapsed(), waiting.random());
+            match retry.pause(exchange.replay(), &error, attempts, elapsed, random) {
+                Some(pause) => waiting.sleep(pause).await,
+                None => return Err(error),
+            }
+        }
+    }
+
+    /// Leaves the token out of what the server said: an exchange knows only what it sent itself.
+    fn cleaned(&self, error: Error) -> Error {
+        match &self.token {
             Some(token) => error.cleaned_of(token.secret()),
             None => error,
-        })
+        }
     }
 
     /// Returns the exchange's request, ready to be sent.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::{Parser, ValueEnum};
-use latchkey_testbed::{Clock, Voice, World, serve};
+use latchkey_testbed::{Clock, Consent, User, Voice, World, serve};
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -28,6 +28,38 @@ struct Arguments {
     /// Whose words the Vault speaks
     #[arg(long, value_enum, default_value_t = Wording::Openbao)]
     voice: Wording,
+
+    /// Who may sign in, with which password and which roles of the client; may be given more than once
+    ///
+    /// Without it: reader and management, each with its name as its password.
+    #[arg(long, value_name = "NAME:PASSWORD[:ROLE,…]", value_parser = user)]
+    users: Vec<User>,
+
+    /// What happens after the password was right
+    #[arg(long, value_enum, default_value_t = Asking::Silent)]
+    consent: Asking,
+}
+
+fn user(text: &str) -> Result<User, String> {
+    let mut parts = text.splitn(3, ':');
+    let (Some(name), Some(password)) = (parts.next(), parts.next()) else {
+        return Err("a name, a colon and a password are wanted".to_owned());
+    };
+    if name.is_empty() || password.is_empty() {
+        return Err("neither the name nor the password may be empty".to_owned());
+    }
+    let roles: Vec<&str> = parts.next().map(|roles| roles.split(',').collect()).unwrap_or_default();
+    Ok(User::new(name, password).with_roles(&roles))
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Asking {
+    /// Nothing
+    Silent,
+    /// The sign-in page has a button to cancel
+    Asked,
+    /// Every sign-in is refused
+    Refused,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -57,8 +89,16 @@ fn run(arguments: &Arguments) -> io::Result<()> {
         // Before anybody can know that we run, so that a signal is never too early.
         let (mut interrupt, mut terminate) =
             (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        let builder = World::builder().voice(voice).clock(Clock::system());
+        let mut builder = World::builder().voice(voice).clock(Clock::system());
+        if !arguments.users.is_empty() {
+            builder = builder.users(arguments.users.iter().cloned());
+        }
         let served = serve(builder, arguments.provider_port, arguments.vault_port).await?;
+        served.world().provider().set_consent(match arguments.consent {
+            Asking::Silent => Consent::Silent,
+            Asking::Asked => Consent::Asked,
+            Asking::Refused => Consent::Refused,
+        });
         let mut out = io::stdout();
         writeln!(out, "{}", announcement(served.world()))?;
         out.flush()?;

@@ -18,6 +18,7 @@ pub(super) struct Reply {
     lease_duration: u64,
     is_flat: bool,
     wrap_info: Option<Value>,
+    page: Option<String>,
 }
 
 impl Reply {
@@ -32,6 +33,14 @@ impl Reply {
 
     pub(super) fn auth(auth: Value) -> Self {
         Self { auth: Some(auth), ..Self::default() }
+    }
+
+    /// A page for a person.
+    pub(super) fn html(body: &str) -> Self {
+        Self {
+            page: Some(format!("<!DOCTYPE html>\n<html lang=\"en\">\n{body}\n</html>\n")),
+            ..Self::default()
+        }
     }
 
     /// The token that stands for an answer, in place of the answer.
@@ -111,6 +120,12 @@ impl Reply {
     }
 
     pub(super) fn render(mut self, voice: Voice, mount_type: &str) -> Response {
+        if let Some(page) = self.page {
+            return Response::new(200)
+                .with_header("Cache-Control", "no-store")
+                .with_header("Content-Type", "text/html")
+                .with_body(page);
+        }
         if self.is_nothing() {
             return bare(204);
         }

@@ -13,6 +13,7 @@ mod kv2;
 mod login;
 mod logins;
 mod operators;
+mod polling;
 mod token_roles;
 mod wrapping;
 

@@ -4,7 +4,11 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
-use super::{Call, Desk, Outcome, Refusal, Reply, Voice, claims, config::Config, role::Role};
+use super::{
+    Call, Desk, Outcome, Refusal, Reply, Voice, claims,
+    config::{Config, Discovered},
+    role::{CallbackMode, Role},
+};
 use crate::{
     canary::Kind,
     encoding::{self, unix_seconds},
@@ -25,6 +29,19 @@ pub(super) struct Login {
     verifier: String,
     client_nonce: String,
     begun: SystemTime,
+    waits: Waits,
+}
+
+/// For whom a login waits that the program asks after.
+enum Waits {
+    /// For nobody: the program brings the code itself.
+    No,
+    /// For the browser, which comes to the Vault.
+    ForBrowser,
+    /// For the person, who types the code of this device in.
+    ForDevice(String),
+    /// Whoever it was has come: this is the answer.
+    Over(Box<Reply>),
 }
 
 impl Desk<'_> {
@@ -48,13 +65,26 @@ impl Desk<'_> {
             return Err(Refusal::bad("missing role"));
         }
         let redirect_uri = call.text("redirect_uri");
-        if redirect_uri.is_empty() {
+        let role = jwt.and_then(|jwt| jwt.roles.get(&role_name)).cloned();
+        let mode = match self.state.voice {
+            Voice::OpenBao => role.as_ref().map(|role| role.callback_mode).unwrap_or_default(),
+            Voice::Vault => CallbackMode::Client,
+        };
+        if redirect_uri.is_empty() && mode != CallbackMode::Device {
             return Err(Refusal::bad("missing redirect_uri"));
         }
-        let role = jwt.and_then(|jwt| jwt.roles.get(&role_name)).cloned();
         let role = role.ok_or_else(|| Refusal::bad(format!("role \"{role_name}\" could not be found")))?;
+        if mode != CallbackMode::Client && client_nonce.is_empty() {
+            return Err(Refusal::bad("missing client_nonce"));
+        }
 
         let silent = || Ok(Reply::data(json!({ "auth_url": "" })));
+        if mode == CallbackMode::Device {
+            let Ok(discovered) = config.discover(self.world) else { return silent() };
+            return self
+                .begin_device(call, mount, &config, &role, role_name, &discovered)
+                .map_or_else(silent, Ok);
+        }
         if !allows_redirect(&role.allowed_redirect_uris, &redirect_uri, self.state.voice) {
             return silent();
         }
@@ -66,6 +96,7 @@ impl Desk<'_> {
             verifier: random::base62(43),
             client_nonce,
             begun: call.now,
+            waits: if mode == CallbackMode::Direct { Waits::ForBrowser } else { Waits::No },
         };
         let state = format!("st_{}", random::base62(20));
         for (secret, kind) in
@@ -75,9 +106,13 @@ impl Desk<'_> {
         }
         let auth_url =
             authorization_url(&discovered.endpoint("authorization_endpoint"), &config, &role, &login, &state);
+        let mut data = json!({ "auth_url": auth_url });
+        if mode == CallbackMode::Direct {
+            data["poll_interval"] = poll_interval(&role).into();
+            data["state"] = state.as_str().into();
+        }
         self.change_jwt(mount, |jwt| jwt.logins.insert(state, login));
-        Ok(Reply::data(json!({ "auth_url": auth_url }))
-            .ignoring(&call.data, &["role", "redirect_uri", "client_nonce"]))
+        Ok(Reply::data(data).ignoring(&call.data, &["role", "redirect_uri", "client_nonce"]))
     }
 
     /// [OIDC callback](https://developer.hashicorp.com/vault/api-docs/auth/jwt#oidc-callback).
@@ -99,6 +134,18 @@ impl Desk<'_> {
         let error = call.text("error").trim().to_lowercase();
         let is_nonce_wrong =
             !login.client_nonce.is_empty() && call.text("client_nonce") != login.client_nonce;
+        let is_direct = matches!(login.waits, Waits::ForBrowser);
+        if let (true, Some(role)) = (is_direct && error.is_empty(), &role)
+            && !role.disable_confirmation
+            && call.text("confirmation").is_empty()
+        {
+            // The browser only asks; it comes again once the person has confirmed.
+            let page = confirmation_page(&login.role);
+            self.change_jwt(mount, |jwt| jwt.logins.insert(call.text("state"), login));
+            return Ok(page);
+        }
+        // A browser does not know the nonce: whoever asks for the answer must.
+        let is_nonce_wrong = is_nonce_wrong && !is_direct;
         let role = match voice {
             // HashiCorp's looks at the client nonce first, and does not know of errors.
             Voice::Vault if is_nonce_wrong => return Err(Refusal::bad("invalid client_nonce")),
@@ -122,21 +169,12 @@ impl Desk<'_> {
             .exchange(&config, &role, &login, &code, call.now)
             .map_err(|why| failed(&format!("Error exchanging oidc code: {}.", json!(why))))?;
 
-        // From here on, OpenBao puts its prefix before what HashiCorp's says bare.
-        let refused = |why: String| match voice {
-            Voice::OpenBao => failed(&why),
-            Voice::Vault => Refusal::bad(why),
-        };
-        if !role.bound_subject.is_empty() && claims["sub"] != role.bound_subject.as_str() {
-            return Err(match voice {
-                Voice::OpenBao => failed("sub claim does not match bound subject"),
-                Voice::Vault => Refusal::wrapped(500, "sub claim does not match bound subject"),
-            });
+        let reply = self.log_in_with(call, mount, &role, &login.role, &claims)?;
+        if is_direct {
+            let login = Login { waits: Waits::Over(Box::new(reply)), ..login };
+            self.change_jwt(mount, |jwt| jwt.logins.insert(call.text("state"), login));
+            return Ok(Reply::html("<title>Signed in via your OIDC provider</title>"));
         }
-        let person = Person::of_claims(&role, &login.role, &claims).map_err(refused)?;
-        claims::check_bound(&role, &claims)
-            .map_err(|why| refused(format!("error validating claims: {why}")))?;
-        let reply = self.log_in(call, mount, &role.token, person)?;
         // HashiCorp's still lists the `nonce` of old; OpenBao knows the parameters of an error.
         let known: &[&str] = match voice {
             Voice::OpenBao => &[
@@ -154,6 +192,27 @@ impl Desk<'_> {
         Ok(reply.ignoring(&call.data, known))
     }
 
+    /// The token for somebody whose ID token is good, if the role has nothing against it.
+    fn log_in_with(&mut self, call: &Call, mount: &str, role: &Role, name: &str, claims: &Value) -> Outcome {
+        let voice = self.state.voice;
+        let failed = |why: &str| Refusal::bad(format!("{} {why}", voice.login_failed()));
+        // From here on, OpenBao puts its prefix before what HashiCorp's says bare.
+        let refused = |why: String| match voice {
+            Voice::OpenBao => failed(&why),
+            Voice::Vault => Refusal::bad(why),
+        };
+        if !role.bound_subject.is_empty() && claims["sub"] != role.bound_subject.as_str() {
+            return Err(match voice {
+                Voice::OpenBao => failed("sub claim does not match bound subject"),
+                Voice::Vault => Refusal::wrapped(500, "sub claim does not match bound subject"),
+            });
+        }
+        let person = Person::of_claims(role, name, claims).map_err(refused)?;
+        claims::check_bound(role, claims)
+            .map_err(|why| refused(format!("error validating claims: {why}")))?;
+        self.log_in(call, mount, &role.token, person)
+    }
+
     /// Form posts are for mounts that are configured for them; this double knows only the other ones.
     pub(super) fn callback_post(&self, mount: &str) -> Refusal {
         match self.jwt(mount).and_then(|jwt| jwt.config.as_ref()) {
@@ -164,15 +223,85 @@ impl Desk<'_> {
         }
     }
 
-    /// OpenBao's way to wait for a login that returns to the server itself. No role of this double does that.
+    /// Asks the provider for the codes of a device. `None` where it does not give any.
+    fn begin_device(
+        &mut self,
+        call: &Call,
+        mount: &str,
+        config: &Config,
+        role: &Role,
+        role_name: String,
+        discovered: &Discovered,
+    ) -> Option<Reply> {
+        let scopes = scopes(role);
+        let request = Request::post(&discovered.endpoint("device_authorization_endpoint"))
+            .with_basic(&config.client_id, &config.client_secret)
+            .with_form(&[("client_id", &config.client_id), ("scope", &scopes)]);
+        let codes = self.world.ask_provider(&request).ok().filter(|response| response.status == 200)?.json();
+        let (device_code, complete) =
+            (codes["device_code"].as_str()?.to_owned(), codes["verification_uri_complete"].as_str()?);
+        let state = format!("st_{}", random::base62(20));
+        self.plant(&state, Kind::State);
+        let interval =
+            if role.poll_interval > 0 { role.poll_interval } else { codes["interval"].as_u64()? };
+        let data =
+            json!({ "auth_url": complete, "poll_interval": interval.to_string(), "state": state.as_str() });
+        let login = Login {
+            role: role_name,
+            redirect_uri: String::new(),
+            nonce: String::new(),
+            verifier: String::new(),
+            client_nonce: call.text("client_nonce"),
+            begun: call.now,
+            waits: Waits::ForDevice(device_code),
+        };
+        self.change_jwt(mount, |jwt| jwt.logins.insert(state, login));
+        Some(Reply::data(data))
+    }
+
+    /// OpenBao's way to wait for a login that somebody else finishes: a browser that comes to the Vault, or a person with
+    /// the code of a device.
     pub(super) fn poll(&mut self, call: &Call, mount: &str) -> Outcome {
-        let failed = self.state.voice.login_failed();
-        let is_known = self.jwt(mount).is_some_and(|jwt| jwt.logins.contains_key(&call.text("state")));
-        Err(if is_known {
-            Refusal::bad("authorization_pending")
-        } else {
-            Refusal::bad(format!("{failed} Expired or missing OAuth state."))
-        })
+        let voice = self.state.voice;
+        let failed = |why: &str| Refusal::bad(format!("{} {why}", voice.login_failed()));
+        let state = call.text("state");
+        let config = self.jwt(mount).and_then(|jwt| jwt.config.clone());
+        let config = config.ok_or_else(|| failed("Could not load configuration"))?;
+        let login = self.change_jwt(mount, |jwt| jwt.logins.remove(&state)).flatten();
+        let login = login.filter(|login| call.now < login.begun + TIMEOUT);
+        let login = login.ok_or_else(|| failed("Expired or missing OAuth state."))?;
+        if call.text("client_nonce") != login.client_nonce {
+            return Err(Refusal::bad("invalid client_nonce"));
+        }
+        let pending = |desk: &mut Self, login: Login, error: &str| {
+            desk.change_jwt(mount, |jwt| jwt.logins.insert(state.clone(), login));
+            Err(Refusal::bad(error))
+        };
+        let device_code = match &login.waits {
+            Waits::Over(reply) => return Ok(Reply::clone(reply)),
+            Waits::No | Waits::ForBrowser => return pending(self, login, "authorization_pending"),
+            Waits::ForDevice(code) => code.clone(),
+        };
+        let role = self.jwt(mount).and_then(|jwt| jwt.roles.get(&login.role)).cloned();
+        let role = role.ok_or_else(|| failed("Role could not be found"))?;
+        let discovered = config.discover(self.world).map_err(|why| failed(&why))?;
+        let request = Request::post(&discovered.endpoint("token_endpoint"))
+            .with_basic(&config.client_id, &config.client_secret)
+            .with_form(&[
+                ("device_code", &device_code),
+                ("grant_type", "urn:ietf:params:oauth:grant-type:device_code"),
+            ]);
+        let response = self.world.ask_provider(&request).map_err(|lost| failed(&lost.to_string()))?;
+        let tokens = response.json();
+        match tokens["error"].as_str() {
+            Some(error @ ("authorization_pending" | "slow_down")) => return pending(self, login, error),
+            Some(error) => return Err(Refusal::bad(format!("authorization failed: {error}"))),
+            None => {}
+        }
+        let claims = self
+            .claims_of(&config, &role, &tokens, "", &discovered, call.now)
+            .map_err(|why| failed(&format!("Token verification failed. {why}")))?;
+        self.log_in_with(call, mount, &role, &login.role, &claims)
     }
 
     /// Redeems the code at the provider, checks the ID token, and adds what userinfo says.
@@ -205,6 +334,19 @@ impl Desk<'_> {
                 }
             }));
         }
+        self.claims_of(config, role, &tokens, &login.nonce, &discovered, now)
+    }
+
+    /// The claims of the ID token in a token reply, and what userinfo adds to them.
+    fn claims_of(
+        &self,
+        config: &Config,
+        role: &Role,
+        tokens: &Value,
+        nonce: &str,
+        discovered: &Discovered,
+        now: SystemTime,
+    ) -> Result<Value, String> {
         let Some(id_token) = tokens["id_token"].as_str() else {
             return Err(
                 "Provider.Exchange: id_token is missing from auth code exchange: id_token is missing"
@@ -216,7 +358,7 @@ impl Desk<'_> {
         };
         let mut claims =
             self.verified(config, id_token).map_err(|why| unverified(&format!("invalid id_token: {why}")))?;
-        check_id_token(&claims, config, role, &login.nonce, now).map_err(|why| unverified(&why))?;
+        check_id_token(&claims, config, role, nonce, now).map_err(|why| unverified(&why))?;
 
         let userinfo = Request::get(&discovered.endpoint("userinfo_endpoint"))
             .with_bearer(tokens["access_token"].as_str().unwrap_or_default());
@@ -262,7 +404,8 @@ fn check_id_token(
     if claims["nbf"].as_u64().is_some_and(|from| from > now + 300) {
         return Err("invalid id_token: oidc: current time before the nbf (not before) time".to_owned());
     }
-    if claims["nonce"] != nonce {
+    // A device has none.
+    if !nonce.is_empty() && claims["nonce"] != nonce {
         return Err("invalid id_token nonce: invalid nonce".to_owned());
     }
     if claims["iat"].as_u64().is_some_and(|issued| issued > now + 60) {
@@ -303,10 +446,31 @@ fn known_error(error: &str) -> &str {
     }
 }
 
-fn authorization_url(endpoint: &str, config: &Config, role: &Role, login: &Login, state: &str) -> String {
+fn scopes(role: &Role) -> String {
     let scopes: Vec<&str> =
         std::iter::once("openid").chain(role.oidc_scopes.iter().map(String::as_str)).collect();
-    let scopes = scopes.join(" ");
+    scopes.join(" ")
+}
+
+/// Seconds between two questions, as the text that the server sends.
+fn poll_interval(role: &Role) -> String {
+    if role.poll_interval == 0 { "5".to_owned() } else { role.poll_interval.to_string() }
+}
+
+/// Anybody may have sent the person this address: it says what it is about before it does anything.
+fn confirmation_page(role: &str) -> Reply {
+    Reply::html(&format!(
+        "<title>OpenBao Authentication Confirmation</title>\n\
+         <p>A sign-in request with the role {} was begun. Only confirm if you began it yourself.</p>\n\
+         <button id=\"confirm-button\">Confirm sign-in</button>\n\
+         <script>document.getElementById(\"confirm-button\").onclick = () => \
+         location.replace(location.href + \"&confirmation=yes\")</script>",
+        encoding::escape_html(role)
+    ))
+}
+
+fn authorization_url(endpoint: &str, config: &Config, role: &Role, login: &Login, state: &str) -> String {
+    let scopes = scopes(role);
     let max_age = role.max_age.to_string();
     let challenge = jwt::s256(&login.verifier);
     let mut fields = vec![

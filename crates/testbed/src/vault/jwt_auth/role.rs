@@ -8,6 +8,28 @@ use crate::vault::{
     token_fields::TokenFields,
 };
 
+/// Who takes the answer of the provider. The last two are OpenBao's.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum CallbackMode {
+    /// The person's program, which brings it here.
+    #[default]
+    Client,
+    /// The Vault itself; the program asks until it is there.
+    Direct,
+    /// The Vault, which shows a code as a device does.
+    Device,
+}
+
+impl CallbackMode {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Direct => "direct",
+            Self::Device => "device",
+        }
+    }
+}
+
 /// A role; every field means what the [API](https://developer.hashicorp.com/vault/api-docs/auth/jwt#create-update-role)
 /// says of the parameter of that name.
 #[derive(Clone)]
@@ -28,6 +50,10 @@ pub(super) struct Role {
     pub(super) clock_skew_leeway: i64,
     pub(super) max_age: u64,
     pub(super) verbose_oidc_logging: bool,
+    pub(super) callback_mode: CallbackMode,
+    /// Seconds; 0: the default.
+    pub(super) poll_interval: u64,
+    pub(super) disable_confirmation: bool,
     /// What the tokens of the role are like.
     pub(super) token: TokenFields,
 }
@@ -69,6 +95,14 @@ impl Role {
             clock_skew_leeway: leeway("clock_skew_leeway")?,
             max_age: seconds_of(field("max_age"))?,
             verbose_oidc_logging: flag_of(field("verbose_oidc_logging")),
+            callback_mode: match text_of(field("callback_mode")).as_str() {
+                "" | "client" => CallbackMode::Client,
+                "direct" => CallbackMode::Direct,
+                "device" => CallbackMode::Device,
+                other => return Err(Refusal::bad(format!("invalid 'callback_mode': {other}"))),
+            },
+            poll_interval: seconds_of(field("poll_interval"))?,
+            disable_confirmation: flag_of(field("oidc_disable_confirmation")),
             token: TokenFields::read(data, known.map(|role| role.token))?,
         };
         role.check()?;
@@ -110,14 +144,16 @@ impl Role {
     pub(super) fn describe(&self, voice: Voice) -> Value {
         let mut fields = self.fields();
         if voice == Voice::OpenBao {
-            for (name, value) in [
-                ("callback_mode", json!("client")),
-                ("oauth2_metadata", Value::Null),
-                ("oidc_disable_confirmation", false.into()),
-                ("token_policies_template_claims", false.into()),
-            ] {
+            for (name, value) in
+                [("oauth2_metadata", Value::Null), ("token_policies_template_claims", false.into())]
+            {
                 fields.insert(name.to_owned(), value);
             }
+        }
+        if voice == Voice::Vault {
+            fields.retain(|name, _| {
+                !matches!(name.as_str(), "callback_mode" | "oidc_disable_confirmation" | "poll_interval")
+            });
         }
         fields.extend(self.token.describe(voice));
         Value::Object(fields)
@@ -132,6 +168,9 @@ impl Role {
             "bound_claims": map(&self.bound_claims),
             "bound_claims_type": if self.is_glob { "glob" } else { "string" },
             "bound_subject": self.bound_subject,
+            "callback_mode": self.callback_mode.name(),
+            "oidc_disable_confirmation": self.disable_confirmation,
+            "poll_interval": self.poll_interval,
             "claim_mappings": map(&self.claim_mappings),
             "clock_skew_leeway": self.clock_skew_leeway,
             "expiration_leeway": self.expiration_leeway,
@@ -145,7 +184,12 @@ impl Role {
             "verbose_oidc_logging": self.verbose_oidc_logging,
         });
         match fields {
-            Value::Object(fields) => fields,
+            Value::Object(mut fields) => {
+                if self.poll_interval == 0 {
+                    fields.shift_remove("poll_interval");
+                }
+                fields
+            }
             _ => Map::new(),
         }
     }
