@@ -269,18 +269,21 @@ mod tests {
     }
 
     #[tokio::test(flavor = "current_thread")]
-    async fn a_callback_is_sent_once_whatever_happens() {
+    async fn a_callback_that_may_have_arrived_is_never_sent_again() {
         struct Zeros;
         impl latchkey_transport::Random for Zeros {
             fn fill(&mut self, _: &mut [u8]) -> Result<(), latchkey_transport::RandomUnavailable> {
                 Ok(())
             }
         }
-        let script = script([Ok(sealed())]);
-        let vault = Vault::over("https://vault".parse().unwrap(), script.clone());
         let (secret, nonce) = (Secret::new("x"), ClientNonce::generate(&mut Zeros).unwrap());
-        let callback = OidcCallback::new("oidc", &secret, &secret, &nonce).unwrap();
-        vault.perform_with(callback, &Retry::default(), &mut Slept::default()).await.unwrap_err();
-        assert_eq!(script.sent().len(), 1);
+        // A sealed server has not spent the state.
+        for (outcomes, sent) in [(vec![lost()], 1), (vec![Ok(sealed()), Ok(Reply::new(400, ""))], 2)] {
+            let script = script(outcomes);
+            let vault = Vault::over("https://vault".parse().unwrap(), script.clone());
+            let callback = OidcCallback::new("oidc", &secret, &secret, &nonce).unwrap();
+            vault.perform_with(callback, &Retry::default(), &mut Slept::default()).await.unwrap_err();
+            assert_eq!(script.sent().len(), sent);
+        }
     }
 }

@@ -216,7 +216,8 @@ async fn a_refresh_shows_no_secret() {
     let mut shown = format!("{grant:?} {refresh:?} {:?}", refresh.request());
     let unverified = refresh.receive(Reply::new(200, refreshed(&good()))).unwrap();
     let refreshed = client.refresh(&grant, now() + Duration::from_secs(1)).await.unwrap();
-    shown += &format!("{unverified:?} {refreshed:?}");
-    shown += &format!("{:?}", refreshed.release());
+    let before = format!("{unverified:?} {refreshed:?}");
+    let released = format!("{:?}", refreshed.release());
+    shown.extend([before, released]);
     assert!(!shown.contains("canary"), "{shown}");
 }
