@@ -82,12 +82,13 @@ fn of_login(problem: LoginProblem, mount: &str) -> Option<String> {
         }
         LoginProblem::AudienceRejected => "the role's bound_audiences must name --client-id".into(),
         LoginProblem::ClaimsRejected => "whoever runs Vault decides which claims the role accepts".into(),
-        LoginProblem::StateExpired | LoginProblem::ClientNonceMismatch => SIGN_IN_AGAIN.into(),
+        LoginProblem::StateExpired | LoginProblem::ClientNonceMismatch | LoginProblem::Cancelled => {
+            SIGN_IN_AGAIN.into()
+        }
         LoginProblem::CodeRejected => format!("{SIGN_IN_AGAIN}; or auth/{mount} has the wrong client secret"),
         LoginProblem::IdTokenRejected => {
             format!("whoever runs Vault must look at auth/{mount}/config and at its log")
         }
-        LoginProblem::Cancelled => SIGN_IN_AGAIN.into(),
         LoginProblem::SecondFactorRequired => "choose a role without a second factor".into(),
         _ => return None,
     })

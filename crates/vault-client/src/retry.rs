@@ -269,6 +269,17 @@ mod tests {
     }
 
     #[tokio::test(flavor = "current_thread")]
+    async fn the_token_does_not_come_back_in_an_error() {
+        let script = script([Ok(Reply::new(403, r#"{"errors":["token sesame is bad"]}"#))]);
+        let vault = Vault::over("https://vault".parse().unwrap(), script)
+            .with_token(&crate::Token::new("sesame").unwrap());
+        let read = ReadSecret::new("secret", "a").unwrap();
+        let outcome = vault.perform_with(read, &Retry::default(), &mut Slept::default()).await;
+        let shown = format!("{:?}", outcome.unwrap_err());
+        assert!(!shown.contains("sesame") && shown.contains("token … is bad"), "{shown}");
+    }
+
+    #[tokio::test(flavor = "current_thread")]
     async fn a_callback_is_sent_once_whatever_happens() {
         struct Zeros;
         impl latchkey_transport::Random for Zeros {
