@@ -312,6 +312,17 @@ mod tests {
     }
 
     #[tokio::test(flavor = "current_thread")]
+    async fn the_waiting_can_be_spawned() {
+        fn spawnable<T: Send>(_: T) {}
+        let begun = r#"{"data":{"auth_url":"https://idp.example/device?state=st_1"}}"#;
+        let vault = Vault::over("https://vault".parse().unwrap(), script([Ok(Reply::new(200, begun))]));
+        let (oidc, nonce) = (vault.oidc("oidc"), nonce());
+        let auth_url = oidc.auth_url("device", "urn:x", &nonce).await.unwrap();
+        assert_eq!(auth_url.poll_interval(), None, "a browser that comes back here is not asked about");
+        spawnable(oidc.poll_until_done(&auth_url, &nonce, |_| std::future::ready(())));
+    }
+
+    #[tokio::test(flavor = "current_thread")]
     async fn a_refusal_ends_the_waiting() {
         let (login, slept) = run("5", vec![Ok(said("authorization failed: access_denied"))]).await;
         assert!(login.is_err() && slept.is_empty());
