@@ -17,6 +17,7 @@ mod parity;
 mod support;
 mod token;
 mod vault_auth;
+mod vault_canary;
 mod vault_kv2;
 mod vault_login;
 mod vault_sys;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         kv2::behaviours(),
         token::behaviours(),
         vault_auth::behaviours(),
+        vault_canary::behaviours(),
         vault_kv2::behaviours(),
         vault_sys::behaviours(),
         vault_token::behaviours(),

@@ -268,6 +268,25 @@ mod tests {
         assert_eq!(run((0..6).map(|_| Ok(sealed())).collect()).await, ("vault_sealed", 6));
     }
 
+    #[test]
+    fn a_call_with_pauses_can_be_spawned() {
+        fn spawnable<T: Send>(_: T) {}
+        let vault = Vault::over("https://vault".parse().unwrap(), script([]));
+        let read = ReadSecret::new("secret", "a").unwrap();
+        spawnable(vault.perform_with(read, &Retry::default(), &mut Slept::default()));
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn the_token_does_not_come_back_in_an_error() {
+        let script = script([Ok(Reply::new(403, r#"{"errors":["token sesame is bad"]}"#))]);
+        let vault = Vault::over("https://vault".parse().unwrap(), script)
+            .with_token(&crate::Token::new("sesame").unwrap());
+        let read = ReadSecret::new("secret", "a").unwrap();
+        let outcome = vault.perform_with(read, &Retry::default(), &mut Slept::default()).await;
+        let shown = format!("{:?}", outcome.unwrap_err());
+        assert!(!shown.contains("sesame") && shown.contains("token … is bad"), "{shown}");
+    }
+
     #[tokio::test(flavor = "current_thread")]
     async fn a_callback_that_may_have_arrived_is_never_sent_again() {
         struct Zeros;

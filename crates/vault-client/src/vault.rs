@@ -461,6 +461,18 @@ mod tests {
         spawnable(vault.oidc("a").callback(&secret, &secret, &nonce));
         spawnable(vault.token().renew_self(std::time::Duration::ZERO));
         spawnable(vault.logical().write("a", &()));
+        let kv = vault.kv2("a");
+        let value = serde_json::json!({});
+        spawnable(kv.write("b", &value, crate::kv2::Cas::None));
+        spawnable(kv.patch("b", &value, crate::kv2::Cas::None));
+        spawnable(kv.rollback("b", 1));
+        let token = Token::new("hvs.x").unwrap();
+        spawnable(vault.token().login(&token));
+        spawnable(vault.wrapping().unwrap(&token, "a"));
+        let read = crate::kv2::ReadSecret::new("a", "b").unwrap();
+        spawnable(vault.wrapping().perform(read, std::time::Duration::ZERO));
+        spawnable(vault.kubernetes("a").login("b", &secret));
+        spawnable(vault.sys().policies());
         spawnable(vault.health());
     }
 }

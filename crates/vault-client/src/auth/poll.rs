@@ -50,6 +50,7 @@ impl OidcAuth<'_> {
             match pace.after(outcome) {
                 Step::Wait(pause) => sleep(pause).await,
                 Step::Over(outcome) => return outcome.map(|login| *login),
+                Step::Late => return Err(late(self.mount())),
             }
         }
     }
@@ -142,6 +143,7 @@ struct Pace {
 enum Step {
     Wait(Duration),
     Over(Result<Box<Login>, Error>),
+    Late,
 }
 
 impl Pace {
@@ -172,7 +174,7 @@ impl Pace {
         }
         // Past the end the server is asked once more, and tells in its own words.
         if self.waited > Self::DEADLINE {
-            return Step::Over(Err(expired()));
+            return Step::Late;
         }
         self.waited = self.waited.saturating_add(pause);
         Step::Wait(pause)
@@ -180,9 +182,9 @@ impl Pace {
 }
 
 /// A server that goes on saying "not yet" has not forgotten the login, but no person is that slow.
-fn expired() -> Error {
+fn late(mount: &str) -> Error {
     Error::LoginRefused {
-        mount: String::new(),
+        mount: mount.to_owned(),
         role: None,
         problem: LoginProblem::StateExpired,
         refusal: crate::Refusal { status: 400, messages: crate::Messages::default() },
@@ -307,6 +309,17 @@ mod tests {
             "{error:?}"
         );
         assert_eq!(slept.iter().sum::<u64>(), 605);
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn the_waiting_can_be_spawned() {
+        fn spawnable<T: Send>(_: T) {}
+        let begun = r#"{"data":{"auth_url":"https://idp.example/device?state=st_1"}}"#;
+        let vault = Vault::over("https://vault".parse().unwrap(), script([Ok(Reply::new(200, begun))]));
+        let (oidc, nonce) = (vault.oidc("oidc"), nonce());
+        let auth_url = oidc.auth_url("device", "urn:x", &nonce).await.unwrap();
+        assert_eq!(auth_url.poll_interval(), None, "a browser that comes back here is not asked about");
+        spawnable(oidc.poll_until_done(&auth_url, &nonce, |_| std::future::ready(())));
     }
 
     #[tokio::test(flavor = "current_thread")]

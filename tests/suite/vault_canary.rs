@@ -1,0 +1,114 @@
+//! No secret of the further calls in any `Debug`, error or message, on every place: each test names its own secrets.
+
+use std::error::Error as StdError;
+use std::fmt::{Debug, Write as _};
+use std::time::Duration;
+
+use latchkey_tests::{Backend, behaviours};
+use latchkey_transport::{Exchange, Secret};
+use latchkey_vault_client::auth::{AppRoleLogin, UserpassLogin};
+use latchkey_vault_client::kv2::{Cas, PatchSecret, WriteSecret};
+use latchkey_vault_client::token::{LookupToken, RenewToken, RevokeToken, TokenRequest};
+use latchkey_vault_client::wrapping::{LookupWrapping, Rewrap, Unwrap, WrapValue};
+use latchkey_vault_client::{Error, Token};
+use serde_json::json;
+
+use crate::support::{root, vault};
+
+behaviours! {
+    no_value_of_a_write_shows_what_is_written,
+    no_value_about_another_token_shows_it,
+    no_failed_login_shows_what_it_was_tried_with,
+}
+
+/// Prints everything, and finds what must not be there.
+#[derive(Default)]
+struct Witness(String);
+
+impl Witness {
+    fn sees(&mut self, value: &impl Debug) {
+        writeln!(self.0, "{value:?} {value:#?}").unwrap();
+    }
+
+    fn sees_exchange(&mut self, exchange: &(impl Exchange + Debug)) {
+        self.sees(exchange);
+        self.sees(&exchange.request());
+    }
+
+    fn hears(&mut self, error: &Error) {
+        let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
+        while let Some(this) = cause {
+            writeln!(self.0, "{this} {this:?}").unwrap();
+            cause = this.source();
+        }
+    }
+
+    fn swears(&self, secrets: &[&str]) {
+        assert!(self.0.len() > 200, "there is something to search");
+        for secret in secrets {
+            assert!(!self.0.contains(secret), "{secret} in:\n{}", self.0);
+        }
+    }
+}
+
+async fn no_value_of_a_write_shows_what_is_written(backend: Backend) {
+    let (mut witness, path) = (Witness::default(), backend.unique("canary"));
+    let data = json!({"field": "p4ss-of-canary"});
+    witness.sees_exchange(&WriteSecret::new("secret", &path, &data, Cas::Create).unwrap());
+    witness.sees_exchange(&PatchSecret::new("secret", &path, &data, Cas::None).unwrap());
+    witness.sees_exchange(&WrapValue::new(&data, Duration::from_secs(60)).unwrap());
+    let root = root(&backend);
+    let kv = root.kv2("secret");
+    witness.sees(&kv.write(&path, &data, Cas::Create).await.unwrap());
+    witness.hears(&kv.write(&path, &data, Cas::Create).await.unwrap_err());
+    witness.sees(&kv.patch(&path, &data, Cas::None).await.unwrap());
+    witness.sees(&kv.subkeys(&path).await.unwrap());
+    witness.sees(&kv.metadata(&path).await.unwrap());
+    witness.sees(&kv.read(&path).await.unwrap());
+    witness.hears(&kv.write("../x", &data, Cas::None).await.unwrap_err());
+    witness.hears(&vault(&backend).kv2("secret").write(&path, &data, Cas::None).await.unwrap_err());
+    witness.swears(&["p4ss-of-canary", root_token(&backend)]);
+}
+
+fn root_token(backend: &Backend) -> &str {
+    // `root` alone is a word of policies; longer ones are searched for.
+    Some(backend.root.expose_secret()).filter(|token| token.len() > 8).unwrap_or("no-such-text")
+}
+
+async fn no_value_about_another_token_shows_it(backend: Backend) {
+    let (mut witness, root) = (Witness::default(), root(&backend));
+    let request = TokenRequest::default().with_policies(["default"]).with_ttl(Duration::from_secs(60));
+    witness.sees(&request);
+    let login = root.token().create(&request).await.unwrap();
+    witness.sees(&login);
+    let token = login.token();
+    witness.sees(token);
+    witness.sees(&vault(&backend).with_token(token));
+    witness.sees_exchange(&LookupToken::new(token).unwrap());
+    witness.sees_exchange(&RenewToken::new(token, Duration::from_secs(60)).unwrap());
+    witness.sees_exchange(&RevokeToken::new(token).unwrap());
+    witness.sees_exchange(&LookupWrapping::new(token).unwrap());
+    witness.sees_exchange(&Unwrap::new(token));
+    witness.sees_exchange(&Rewrap::new(token).unwrap());
+    witness.sees(&root.token().lookup(token).await.unwrap());
+    witness.sees(&root.token().renew(token, Duration::from_secs(60)).await.unwrap());
+    root.token().revoke(token).await.unwrap();
+    witness.hears(&root.token().lookup(token).await.unwrap_err());
+    witness.hears(&root.token().renew(token, Duration::from_secs(60)).await.unwrap_err());
+    witness.hears(&vault(&backend).with_token(token).kv2("secret").read("x").await.unwrap_err());
+    witness.hears(&Token::new(format!("{} {}", token.expose_secret(), token.expose_secret())).unwrap_err());
+    witness.swears(&[token.expose_secret(), root_token(&backend)]);
+}
+
+async fn no_failed_login_shows_what_it_was_tried_with(backend: Backend) {
+    let mut witness = Witness::default();
+    let secret = Secret::new("canary-of-a-login");
+    witness.sees_exchange(&UserpassLogin::new("nowhere", "bob", &secret).unwrap());
+    witness.sees_exchange(&AppRoleLogin::new("nowhere", "role", &secret).unwrap());
+    let vault = vault(&backend);
+    witness.hears(&vault.userpass("nowhere").login("bob", &secret).await.unwrap_err());
+    witness.hears(&vault.approle("nowhere").login("role", &secret).await.unwrap_err());
+    witness.hears(&vault.kubernetes("nowhere").login("role", &secret).await.unwrap_err());
+    witness.hears(&vault.token().login(&Token::new(secret).unwrap()).await.unwrap_err());
+    witness.swears(&["canary-of-a-login"]);
+}
