@@ -6,6 +6,7 @@
 
 mod canary;
 mod discovery;
+mod doubles;
 mod id_token;
 mod kv2;
 mod login;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         loopback::behaviours(),
         canary::behaviours(),
         parity::behaviours(),
+        doubles::behaviours(),
     ];
     run(&behaviours.into_iter().flatten().collect::<Vec<_>>(), &Place::ALL, workspace::trials())
 }
