@@ -6,6 +6,7 @@
 
 mod canary;
 mod discovery;
+mod doubles;
 mod id_token;
 mod kv2;
 mod login;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         oidc_refresh::behaviours(),
         oidc_grants::behaviours(),
         oidc_device::behaviours(),
+        doubles::behaviours(),
     ];
     run(&behaviours.into_iter().flatten().collect::<Vec<_>>(), &Place::ALL, workspace::trials())
 }

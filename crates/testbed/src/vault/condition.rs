@@ -92,9 +92,13 @@ impl Desk<'_> {
             "nonce": "",
             "recovery_seal": false,
             "version": self.state.voice.version(),
+            "commit_date": "2026-10-26T20:32:27Z",
             "migration": false,
         });
         if let Some(fields) = status.as_object_mut() {
+            if self.state.voice == Voice::Vault {
+                fields.shift_remove("commit_date");
+            }
             if !is_sealed {
                 fields.extend(self.state.cluster.describe());
             }

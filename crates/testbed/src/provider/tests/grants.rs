@@ -229,6 +229,17 @@ fn what_is_wrong_with_a_bearer_token_stands_in_the_header() {
 }
 
 #[test]
+fn a_token_without_the_openid_scope_gets_no_claims() {
+    let world = World::new();
+    let location = signed_in(&world, &[("scope", Some("profile"))]);
+    let reply = redeem(&world, &parameter(&location, "code").unwrap()).json();
+    assert!(reply.get("id_token").is_none());
+    let refused = userinfo(&world, text(&reply["access_token"]));
+    let expected = "Bearer realm=\"HashiCorp\", error=\"insufficient_scope\", error_description=\"Missing openid scope\"";
+    assert_eq!((refused.status, refused.header("WWW-Authenticate")), (403, Some(expected)));
+}
+
+#[test]
 fn introspection_knows_access_tokens_and_with_a_hint_refresh_tokens() {
     let world = World::new();
     let reply = tokens(&world);

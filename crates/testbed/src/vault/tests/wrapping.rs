@@ -69,6 +69,15 @@ fn a_wrapping_token_unwraps_once_by_itself_or_in_somebody_elses_body() {
 }
 
 #[test]
+fn an_unwrapped_token_is_dead_as_a_token_too() {
+    let bench = Bench::new(Voice::OpenBao);
+    let token = wrapping_token(&bench);
+    assert_eq!(bench.ask(&token, "POST", "sys/wrapping/unwrap", &Value::Null).0, 200);
+    let looked_up = bench.root("POST", "auth/token/lookup", &json!({ "token": token }));
+    assert_error(&looked_up, 403, "bad token");
+}
+
+#[test]
 fn anybody_may_look_a_wrapping_token_up_and_it_is_not_spent_by_that() {
     let bench = Bench::new(Voice::OpenBao);
     let token = wrapping_token(&bench);
