@@ -11,32 +11,13 @@ use serde_json::{Value, json};
 use crate::support::vault;
 
 behaviours! {
-    #[not_on(Place::MemoryOpenBao, "the double has no userpass yet")]
-    #[not_on(Place::MemoryVault, "the double has no userpass yet")]
-    #[not_on(Place::Loopback, "the double has no userpass yet")]
     a_name_and_its_password_become_a_token,
-    #[not_on(Place::MemoryOpenBao, "the double has no userpass yet")]
-    #[not_on(Place::MemoryVault, "the double has no userpass yet")]
-    #[not_on(Place::Loopback, "the double has no userpass yet")]
     a_wrong_password_is_told,
-    #[not_on(Place::MemoryOpenBao, "the double has no AppRole yet")]
-    #[not_on(Place::MemoryVault, "the double has no AppRole yet")]
-    #[not_on(Place::Loopback, "the double has no AppRole yet")]
     two_ids_become_a_token,
-    #[not_on(Place::MemoryOpenBao, "the double has no AppRole yet")]
-    #[not_on(Place::MemoryVault, "the double has no AppRole yet")]
-    #[not_on(Place::Loopback, "the double has no AppRole yet")]
     a_secret_id_that_is_used_up_is_told,
-    #[not_on(Place::MemoryOpenBao, "the double has no Kubernetes yet")]
-    #[not_on(Place::MemoryVault, "the double has no Kubernetes yet")]
-    #[not_on(Place::Loopback, "the double has no Kubernetes yet")]
     a_service_account_is_refused_by_role_and_token,
-    #[not_on(Place::MemoryOpenBao, "the double does not poll yet")]
-    #[not_on(Place::Loopback, "the double does not poll yet")]
     #[not_on(Place::MemoryVault, "HashiCorp's Vault has no polls")]
     a_sign_in_that_comes_back_to_the_server_is_asked_about,
-    #[not_on(Place::MemoryOpenBao, "the double does not poll yet")]
-    #[not_on(Place::Loopback, "the double does not poll yet")]
     #[not_on(Place::MemoryVault, "HashiCorp's Vault has no polls")]
     a_poll_for_another_login_is_refused,
     a_login_is_finished_by_another_process,

@@ -1,6 +1,6 @@
 //! The server itself: what is mounted, who may do what, which pages may call.
 
-use latchkey_tests::{Backend, Place, behaviours};
+use latchkey_tests::{Backend, behaviours};
 use latchkey_vault_client::Error;
 use latchkey_vault_client::sys::{MountKind, MountRequest};
 use latchkey_vault_client::token::TokenRequest;
@@ -15,9 +15,6 @@ behaviours! {
     a_policy_is_written_read_and_removed,
     a_policy_that_the_server_cannot_read_is_refused,
     a_token_learns_what_it_may_do,
-    #[not_on(Place::MemoryOpenBao, "the double has no rules for web pages yet")]
-    #[not_on(Place::MemoryVault, "the double has no rules for web pages yet")]
-    #[not_on(Place::Loopback, "the double has no rules for web pages yet")]
     web_pages_are_let_in_and_out,
 }
 

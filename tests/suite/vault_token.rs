@@ -27,18 +27,9 @@ behaviours! {
     a_token_revoked_alone_leaves_its_children,
     every_token_is_listed_by_its_accessor,
     a_token_that_exists_is_a_login,
-    #[not_on(Place::MemoryOpenBao, "the double has no token roles yet")]
-    #[not_on(Place::MemoryVault, "the double has no token roles yet")]
-    #[not_on(Place::Loopback, "the double has no token roles yet")]
     a_token_role_is_written_read_and_removed,
-    #[not_on(Place::MemoryOpenBao, "the double has no token roles yet")]
-    #[not_on(Place::MemoryVault, "the double has no token roles yet")]
-    #[not_on(Place::Loopback, "the double has no token roles yet")]
     a_token_is_made_by_a_role,
     a_role_that_is_not_there_is_told,
-    #[not_on(Place::MemoryOpenBao, "the double does not tidy yet")]
-    #[not_on(Place::MemoryVault, "the double does not tidy yet")]
-    #[not_on(Place::Loopback, "the double does not tidy yet")]
     leftovers_are_tidied,
 }
 

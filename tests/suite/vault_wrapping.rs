@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use latchkey_tests::{Backend, Place, behaviours};
+use latchkey_tests::{Backend, behaviours};
 use latchkey_vault_client::kv2::{Cas, ReadSecret, WriteSecret};
 use latchkey_vault_client::token::{CreateToken, TokenRequest};
 use latchkey_vault_client::wrapping::Wrapped;
@@ -12,37 +12,13 @@ use serde_json::json;
 use crate::support::{root, vault};
 
 behaviours! {
-    #[not_on(Place::MemoryOpenBao, "the double does not wrap yet")]
-    #[not_on(Place::MemoryVault, "the double does not wrap yet")]
-    #[not_on(Place::Loopback, "the double does not wrap yet")]
     a_wrapped_secret_is_fetched_without_another_token,
-    #[not_on(Place::MemoryOpenBao, "the double does not wrap yet")]
-    #[not_on(Place::MemoryVault, "the double does not wrap yet")]
-    #[not_on(Place::Loopback, "the double does not wrap yet")]
     a_wrapped_token_comes_out_as_a_login,
-    #[not_on(Place::MemoryOpenBao, "the double does not wrap yet")]
-    #[not_on(Place::MemoryVault, "the double does not wrap yet")]
-    #[not_on(Place::Loopback, "the double does not wrap yet")]
     a_value_is_wrapped_and_fetched,
-    #[not_on(Place::MemoryOpenBao, "the double does not wrap yet")]
-    #[not_on(Place::MemoryVault, "the double does not wrap yet")]
-    #[not_on(Place::Loopback, "the double does not wrap yet")]
     what_was_fetched_cannot_be_fetched_again,
-    #[not_on(Place::MemoryOpenBao, "the double does not wrap yet")]
-    #[not_on(Place::MemoryVault, "the double does not wrap yet")]
-    #[not_on(Place::Loopback, "the double does not wrap yet")]
     what_is_wrapped_can_be_looked_at_without_fetching_it,
-    #[not_on(Place::MemoryOpenBao, "the double does not wrap yet")]
-    #[not_on(Place::MemoryVault, "the double does not wrap yet")]
-    #[not_on(Place::Loopback, "the double does not wrap yet")]
     what_another_call_wrapped_is_not_fetched,
-    #[not_on(Place::MemoryOpenBao, "the double does not wrap yet")]
-    #[not_on(Place::MemoryVault, "the double does not wrap yet")]
-    #[not_on(Place::Loopback, "the double does not wrap yet")]
     a_new_wrapping_token_takes_the_place_of_the_old,
-    #[not_on(Place::MemoryOpenBao, "the double does not wrap yet")]
-    #[not_on(Place::MemoryVault, "the double does not wrap yet")]
-    #[not_on(Place::Loopback, "the double does not wrap yet")]
     a_wrapping_token_used_for_anything_else_is_spent,
     a_call_that_answers_nothing_has_nothing_wrapped,
     a_call_that_is_refused_is_not_wrapped,
