@@ -18,7 +18,7 @@ pub enum Error {
     Misuse(#[from] Misuse),
 
     /// The person or the provider said no, and said so properly. Repeated only where the provider asks for it
-    /// ([`RefusalReason::is_transient`]).
+    /// ([`RefusalReason::is_transient`](crate::RefusalReason::is_transient)).
     #[error(transparent)]
     Refused(#[from] Refusal),
 
