@@ -53,7 +53,8 @@ pub mod keys {
     pub use crate::id_token::{Candidates, Curve, Jwk, KeySet, PublicKey};
 }
 
-// Waiting for the browser.
+// Waiting for the person.
+pub mod flow;
 #[cfg(all(feature = "loopback", not(target_arch = "wasm32")))]
 mod loopback;
 
