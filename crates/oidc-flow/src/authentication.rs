@@ -21,14 +21,22 @@ pub enum Authentication {
     /// ([RFC 7523, 2.2](https://www.rfc-editor.org/rfc/rfc7523#section-2.2)), made for one request.
     /// [`Client::with_assertions`](crate::Client::with_assertions) makes a new one each time.
     Assertion(Secret),
+    /// `tls_client_auth` or `self_signed_tls_client_auth`: the certificate that the transport presents
+    /// ([RFC 8705, 2](https://www.rfc-editor.org/rfc/rfc8705#section-2)). The form holds the id alone.
+    Certificate,
 }
 
 impl Authentication {
     pub(crate) const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
+    /// Returns whether the client proves who it is: whoever merely knows its id cannot.
+    pub(crate) fn is_confidential(&self) -> bool {
+        !matches!(self, Self::None)
+    }
+
     pub(crate) fn secret(&self) -> Option<&Secret> {
         match self {
-            Self::None => None,
+            Self::None | Self::Certificate => None,
             Self::SecretBasic(secret) | Self::SecretPost(secret) | Self::Assertion(secret) => Some(secret),
         }
     }

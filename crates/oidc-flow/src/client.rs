@@ -24,7 +24,8 @@ impl Client {
     /// Takes the id under which the provider knows this application. Without a secret it is a public client.
     pub fn new(provider: Provider, client_id: impl Into<String>) -> Self {
         let id = client_id.into();
-        let expectations = Expectations::new(provider.issuer(), id.as_str());
+        let tenants = provider.metadata().tenants.clone();
+        let expectations = Expectations::new(provider.issuer(), id.as_str()).of_tenants(tenants);
         Self { provider, id, authentication: Authentication::None, assertions: None, expectations }
     }
 

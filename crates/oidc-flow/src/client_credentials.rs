@@ -40,7 +40,7 @@ impl ClientCredentials {
     /// MUST only be used by confidential clients."
     pub async fn send(self, now: SystemTime) -> Result<AccessToken, Error> {
         let authentication = self.client.authentication(now).await?;
-        if authentication.secret().is_none() {
+        if !authentication.is_confidential() {
             return Err(Misuse::PublicClient.into());
         }
         let provider = self.client.provider();

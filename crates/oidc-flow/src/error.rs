@@ -164,6 +164,9 @@ pub enum Misuse {
         /// What was given, shortened.
         issuer: String,
     },
+    /// An address of the provider is not `https` (or `http` on loopback), or holds more than it may.
+    #[error("an address of the provider is not an https address, or holds more than it may")]
+    InvalidAddress,
     /// The redirect address is not absolute, or has a fragment (RFC 6749, 3.1.2).
     #[error("the redirect address is not an absolute address without fragment")]
     InvalidRedirectUri,
@@ -218,6 +221,7 @@ impl Misuse {
     fn code(&self) -> &'static str {
         match self {
             Self::InvalidIssuer { .. } => "oidc_invalid_issuer",
+            Self::InvalidAddress => "oidc_invalid_address",
             Self::InvalidRedirectUri => "oidc_invalid_redirect_uri",
             Self::InvalidResource => "oidc_invalid_resource",
             Self::PushRequired => "oidc_push_required",
@@ -260,6 +264,43 @@ pub enum Endpoint {
     DeviceAuthorization,
     /// Where a login's wishes are left before the browser is opened.
     PushedAuthorization,
+    /// The page that tells a browser whether somebody is still signed in.
+    CheckSession,
+}
+
+impl Endpoint {
+    /// Those that may have another address for clients with a certificate
+    /// ([RFC 8705, 5](https://www.rfc-editor.org/rfc/rfc8705#section-5)).
+    pub(crate) const WITH_ALIASES: [Self; 6] = [
+        Self::Token,
+        Self::UserInfo,
+        Self::Revocation,
+        Self::Introspection,
+        Self::DeviceAuthorization,
+        Self::PushedAuthorization,
+    ];
+
+    /// Returns the name of the member of a discovery document that has its address.
+    pub(crate) fn field(self) -> &'static str {
+        match self {
+            Self::Discovery => "issuer",
+            Self::Authorization => "authorization_endpoint",
+            Self::Token => "token_endpoint",
+            Self::Keys => "jwks_uri",
+            Self::UserInfo => "userinfo_endpoint",
+            Self::Revocation => "revocation_endpoint",
+            Self::Introspection => "introspection_endpoint",
+            Self::EndSession => "end_session_endpoint",
+            Self::DeviceAuthorization => "device_authorization_endpoint",
+            Self::PushedAuthorization => "pushed_authorization_request_endpoint",
+            Self::CheckSession => "check_session_iframe",
+        }
+    }
+
+    /// Returns whether this program calls it, and not the person's browser.
+    pub(crate) fn is_called_from_here(self) -> bool {
+        !matches!(self, Self::Authorization | Self::EndSession | Self::CheckSession)
+    }
 }
 
 impl std::fmt::Display for Endpoint {
@@ -275,6 +316,7 @@ impl std::fmt::Display for Endpoint {
             Self::EndSession => "sign-out page",
             Self::DeviceAuthorization => "device authorization endpoint",
             Self::PushedAuthorization => "pushed authorization endpoint",
+            Self::CheckSession => "session page",
         })
     }
 }

@@ -81,7 +81,7 @@ impl ClientForm {
             Authentication::SecretBasic(secret) => {
                 request.with_secret_header("authorization", basic(&self.client_id, secret))
             }
-            Authentication::None | Authentication::SecretPost(_) | Authentication::Assertion(_) => request,
+            _ => request,
         }
     }
 
@@ -97,7 +97,7 @@ impl ClientForm {
         }
         match &self.authentication {
             Authentication::SecretBasic(_) => {}
-            Authentication::None => {
+            Authentication::None | Authentication::Certificate => {
                 form.append_pair("client_id", &self.client_id);
             }
             // Opened for the body, which is secret.

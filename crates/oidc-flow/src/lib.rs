@@ -22,6 +22,7 @@
 
 // The handles that people use.
 mod client;
+pub mod danger;
 mod provider;
 
 // The steps of a login.

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use latchkey_transport::Secret;
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::discovery::ISSUER_LIMIT;
+use crate::discovery::{ISSUER_LIMIT, fits};
 use crate::oob::Pasted;
 use crate::text::printable;
 use crate::{CallbackParams, CallbackProblem, Error, StateCheck, ValidatedCallback};
@@ -146,7 +146,7 @@ impl Pending {
         state_check: StateCheck,
     ) -> Result<(), CallbackProblem> {
         match callback.issuer() {
-            Some(found) if found != self.issuer => Err(CallbackProblem::IssuerMismatch {
+            Some(found) if !fits(&self.issuer, found) => Err(CallbackProblem::IssuerMismatch {
                 expected: self.issuer.clone(),
                 found: printable(found, ISSUER_LIMIT),
             }),

@@ -91,9 +91,10 @@ impl Provider {
             return Err(Misuse::OtherIssuer.into());
         }
         let algorithm = expectations.check_header(&token)?;
-        self.check_signature(&token, algorithm, now).await?;
+        let key_issuer = self.check_signature(&token, algorithm, now).await?;
         expectations.check_claims(&token, access_token, now)?;
-        Ok(expectations.proof(token, algorithm)?)
+        expectations.check_key_issuer(&token, key_issuer.as_deref())?;
+        Ok(Expectations::proof(token, algorithm)?)
     }
 
     /// Checks a signed userinfo, and returns its claims.
@@ -128,7 +129,7 @@ impl Provider {
             other => other,
         })?;
         expectations.check_logout_claims(&token, now).map_err(LogoutProblem::Token)?;
-        Ok(LogoutToken::read(&token.into_claims(), self.issuer(), expectations.leeway(), now)?)
+        Ok(LogoutToken::read(&token.into_claims(), expectations.leeway(), now)?)
     }
 
     async fn check_signature(
@@ -136,7 +137,7 @@ impl Provider {
         token: &IdToken,
         algorithm: Algorithm,
         now: SystemTime,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<String>, Error> {
         let (keys, age) = self.keys(now).await?;
         let verifier = &*self.0.verifier;
         // A key without name, or one whose name was kept, shows its change by a wrong signature only.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use url::Url;
 
+use crate::discovery::fits;
 use crate::form::ClientForm;
 use crate::id_token::{IdTokenProblem, VerifiedIdToken};
 use crate::token::TokenReply;
@@ -373,7 +374,7 @@ impl Client {
     /// Only one refresh of a grant may be under way at a time, in all processes: a provider that rotates refresh tokens
     /// takes the second one for theft.
     pub async fn refresh(&self, grant: &Grant, now: SystemTime) -> Result<Refreshed, Error> {
-        if grant.issuer != self.provider().issuer() || grant.client_id != self.client_id() {
+        if !fits(self.provider().issuer(), &grant.issuer) || grant.client_id != self.client_id() {
             return Err(Misuse::OtherClient.into());
         }
         // Before anything is spent.
@@ -394,6 +395,9 @@ impl Client {
                     Error::Transport(cause) => Error::Unrefreshed(cause),
                     other => other,
                 })?;
+                if token.issuer() != grant.issuer {
+                    return Err(IdTokenProblem::NotContinued { claim: "iss" }.into());
+                }
                 grant.origin.check(&token)?;
                 Some(token)
             }

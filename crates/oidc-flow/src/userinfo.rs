@@ -119,11 +119,7 @@ impl UserInfo {
 
     /// Returns a claim that is true: also where a provider writes it as text, as some do with `email_verified`.
     pub fn flag(&self, name: &str) -> bool {
-        match self.claim(name) {
-            Some(Value::Bool(flag)) => *flag,
-            Some(Value::String(text)) => text == "true",
-            _ => false,
-        }
+        is_set(self.claim(name))
     }
 
     /// Reads the claims into a type of your own.
@@ -141,6 +137,15 @@ impl UserInfo {
             Some(_) => Err(UserInfoProblem::SubjectMismatch),
             None => Err(UserInfoProblem::SubjectMissing),
         }
+    }
+}
+
+/// Returns whether a claim is true, also where it is text.
+pub(crate) fn is_set(claim: Option<&Value>) -> bool {
+    match claim {
+        Some(Value::Bool(flag)) => *flag,
+        Some(Value::String(text)) => text == "true",
+        _ => false,
     }
 }
 

@@ -139,6 +139,7 @@ impl<'a> IntoIterator for Candidates<'a> {
 pub struct Jwk {
     key_id: Option<String>,
     algorithm: Option<String>,
+    issuer: Option<String>,
     key: PublicKey,
 }
 
@@ -185,6 +186,11 @@ impl Jwk {
         self.key_id.as_deref()
     }
 
+    /// Returns whose tokens it signs, where a provider with many tenants says so (Microsoft Entra's `issuer`).
+    pub(crate) fn issuer(&self) -> Option<&str> {
+        self.issuer.as_deref()
+    }
+
     /// Returns its numbers.
     pub fn public_key(&self) -> &PublicKey {
         &self.key
@@ -226,7 +232,8 @@ impl Jwk {
         };
         let key_id = text("kid").map(str::to_owned);
         let algorithm = text("alg").map(str::to_owned);
-        key.is_sound().then_some(Self { key_id, algorithm, key })
+        let issuer = text("issuer").map(str::to_owned);
+        key.is_sound().then_some(Self { key_id, algorithm, issuer, key })
     }
 
     fn fits(&self, algorithm: Algorithm) -> bool {

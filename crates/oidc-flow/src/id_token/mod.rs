@@ -230,6 +230,11 @@ impl VerifiedIdToken {
         self.token.claims.member(name)
     }
 
+    /// Returns a claim that is true: also where a provider writes it as text, as some do with `email_verified`.
+    pub fn flag(&self, name: &str) -> bool {
+        crate::userinfo::is_set(self.claim(name))
+    }
+
     /// Reads the claims into a type of your own.
     pub fn claims<T: DeserializeOwned>(&self) -> Result<T, IdTokenProblem> {
         T::deserialize(self.token.claims.whole()).map_err(|_| IdTokenProblem::Malformed { part: "claims" })

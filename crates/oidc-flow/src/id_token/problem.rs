@@ -76,6 +76,12 @@ pub enum IdTokenProblem {
         /// The issuer that it names, shortened.
         found: String,
     },
+    /// It is of a tenant whose people may not sign in here.
+    #[error("the ID token is of a tenant that is not let in")]
+    TenantNotAllowed,
+    /// The key that it is signed with is that of another tenant.
+    #[error("the ID token is signed with the key of another tenant")]
+    KeyOfOtherTenant,
     /// It is for another client.
     #[error("the ID token is for another client")]
     AudienceMismatch,
@@ -147,6 +153,8 @@ impl IdTokenProblem {
             Self::ClaimMissing { .. } => "oidc_id_token_claim_missing",
             Self::ClaimInvalid { .. } => "oidc_id_token_claim_invalid",
             Self::IssuerMismatch { .. } => "oidc_id_token_issuer",
+            Self::TenantNotAllowed => "oidc_id_token_tenant",
+            Self::KeyOfOtherTenant => "oidc_id_token_key_tenant",
             Self::AudienceMismatch => "oidc_id_token_audience",
             Self::UntrustedAudience => "oidc_id_token_untrusted_audience",
             Self::AuthorizedPartyMissing => "oidc_id_token_azp_missing",

@@ -11,7 +11,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::signature::{SignatureCheck, Verifier, VerifierError};
 use super::{Algorithm, IdToken, IdTokenProblem, KeySet, VerifiedIdToken, point_in_time, seconds};
-use crate::discovery::ISSUER_LIMIT;
+use crate::discovery::{ISSUER_LIMIT, Tenants, fits, of_tenant};
 use crate::json::Object;
 use crate::text::printable;
 use crate::{Error, Misuse};
@@ -23,6 +23,7 @@ use crate::{Error, Misuse};
 #[derive(Clone, Debug)]
 pub struct Expectations {
     issuer: String,
+    tenants: Tenants,
     client_id: String,
     algorithms: Vec<Algorithm>,
     trusted_audiences: Vec<String>,
@@ -45,6 +46,7 @@ impl Expectations {
     pub fn new(issuer: impl Into<String>, client_id: impl Into<String>) -> Self {
         Self {
             issuer: issuer.into(),
+            tenants: Tenants::None,
             client_id: client_id.into(),
             algorithms: vec![Algorithm::Rs256],
             trusted_audiences: Vec::new(),
@@ -58,6 +60,17 @@ impl Expectations {
     /// Returns the issuer that is expected.
     pub fn issuer(&self) -> &str {
         &self.issuer
+    }
+
+    /// Takes the issuer for a pattern with `{tenantid}` in it, as Microsoft Entra writes it, and takes tokens of these
+    /// tenants: `tid` must be one of them, and `iss` the issuer of that one.
+    pub fn with_tenants(self, tenants: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.of_tenants(Tenants::Only(tenants.into_iter().map(Into::into).collect()))
+    }
+
+    pub(crate) fn of_tenants(mut self, tenants: Tenants) -> Self {
+        self.tenants = tenants;
+        self
     }
 
     /// Sets the algorithms that are allowed, in place of `RS256`.
@@ -181,13 +194,35 @@ impl Expectations {
 
     fn check_issuer(&self, claims: &Object) -> Result<(), IdTokenProblem> {
         let found = text(claims, "iss")?.ok_or(IdTokenProblem::ClaimMissing { claim: "iss" })?;
-        if found == self.issuer {
-            return Ok(());
+        let mismatch = |expected: String| {
+            let found = printable(found, ISSUER_LIMIT);
+            Err(IdTokenProblem::IssuerMismatch { expected, found })
+        };
+        if !self.tenants.are_served() {
+            return if found == self.issuer { Ok(()) } else { mismatch(self.issuer.clone()) };
         }
-        Err(IdTokenProblem::IssuerMismatch {
-            expected: self.issuer.clone(),
-            found: printable(found, ISSUER_LIMIT),
-        })
+        let tenant = text(claims, "tid")?.ok_or(IdTokenProblem::ClaimMissing { claim: "tid" })?;
+        match of_tenant(&self.issuer, tenant) {
+            Some(expected) if expected != found => mismatch(expected),
+            Some(_) if !self.tenants.allow(tenant) => Err(IdTokenProblem::TenantNotAllowed),
+            Some(_) => Ok(()),
+            None => Err(IdTokenProblem::ClaimInvalid { claim: "tid" }),
+        }
+    }
+
+    /// One provider's keys may sign for all of its tenants or for one, and say which.
+    pub(crate) fn check_key_issuer(
+        &self,
+        token: &IdToken,
+        key_issuer: Option<&str>,
+    ) -> Result<(), IdTokenProblem> {
+        let issuer = text(&token.claims, "iss")?.unwrap_or_default();
+        match key_issuer {
+            Some(pattern) if self.tenants.are_served() && !fits(pattern, issuer) => {
+                Err(IdTokenProblem::KeyOfOtherTenant)
+            }
+            _ => Ok(()),
+        }
     }
 
     fn check_audience(&self, claims: &Object) -> Result<(), IdTokenProblem> {
@@ -300,26 +335,24 @@ impl Expectations {
     ) -> Result<VerifiedIdToken, Error> {
         let algorithm = self.check_header(&token)?;
         // In this order: a claim is looked at only when it is known who wrote it.
-        check_signature(&token, algorithm, keys, verifier).await?;
+        let key_issuer = check_signature(&token, algorithm, keys, verifier).await?;
         self.check_claims(&token, access_token, now)?;
-        Ok(self.proof(token, algorithm)?)
+        self.check_key_issuer(&token, key_issuer.as_deref())?;
+        Ok(Self::proof(token, algorithm)?)
     }
 
     /// Puts together what was checked.
-    pub(crate) fn proof(
-        &self,
-        token: IdToken,
-        algorithm: Algorithm,
-    ) -> Result<VerifiedIdToken, IdTokenProblem> {
+    pub(crate) fn proof(token: IdToken, algorithm: Algorithm) -> Result<VerifiedIdToken, IdTokenProblem> {
         let time = |claim| {
             let seconds = seconds(&token.claims, claim)?.ok_or(IdTokenProblem::ClaimMissing { claim })?;
             point_in_time(seconds).ok_or(IdTokenProblem::ClaimInvalid { claim })
         };
-        let subject = text(&token.claims, "sub")?.ok_or(IdTokenProblem::ClaimMissing { claim: "sub" })?;
+        let owned =
+            |claim| Ok(text(&token.claims, claim)?.ok_or(IdTokenProblem::ClaimMissing { claim })?.to_owned());
         Ok(VerifiedIdToken {
             algorithm,
-            issuer: self.issuer.clone(),
-            subject: subject.to_owned(),
+            issuer: owned("iss")?,
+            subject: owned("sub")?,
             issued_at: time("iat")?,
             expires_at: time("exp")?,
             token,
@@ -327,17 +360,17 @@ impl Expectations {
     }
 }
 
-/// Checks the signature with each key that fits.
+/// Checks the signature with each key that fits, and returns whose tokens that key signs, where it says so.
 pub(crate) async fn check_signature(
     token: &IdToken,
     algorithm: Algorithm,
     keys: &KeySet,
     verifier: &dyn Verifier,
-) -> Result<(), Error> {
+) -> Result<Option<String>, Error> {
     for key in keys.candidates(algorithm, token.key_id())? {
         let check = SignatureCheck::new(algorithm, key, token.signing_input(), &token.signature);
         match verifier.verify(&check).await {
-            Ok(true) => return Ok(()),
+            Ok(true) => return Ok(key.issuer().map(str::to_owned)),
             Ok(false) | Err(VerifierError::UnusableKey) => {}
             Err(VerifierError::UnsupportedAlgorithm) => {
                 return Err(Misuse::UnsupportedAlgorithm { algorithm: algorithm.name() }.into());

@@ -59,12 +59,7 @@ impl LogoutToken {
     }
 
     /// Reads what the signature has proven to be the provider's, and checks what is special about a logout token.
-    pub(crate) fn read(
-        claims: &Object,
-        issuer: &str,
-        leeway: Duration,
-        now: SystemTime,
-    ) -> Result<Self, LogoutProblem> {
+    pub(crate) fn read(claims: &Object, leeway: Duration, now: SystemTime) -> Result<Self, LogoutProblem> {
         let text = |name: &'static str| match claims.member(name) {
             None => Ok(None),
             Some(Value::String(text)) if !text.is_empty() => Ok(Some(text.clone())),
@@ -90,7 +85,8 @@ impl LogoutToken {
             return Err(LogoutProblem::TooOld { seconds: age.as_secs() });
         }
         let id = text("jti")?.ok_or_else(|| missing("jti"))?;
-        Ok(Self { issuer: issuer.to_owned(), id, subject, session_id, issued_at })
+        let issuer = text("iss")?.ok_or_else(|| missing("iss"))?;
+        Ok(Self { issuer, id, subject, session_id, issued_at })
     }
 }
 

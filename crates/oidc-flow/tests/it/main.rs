@@ -27,6 +27,8 @@ mod loopback;
 #[cfg(test)]
 mod oob;
 #[cfg(test)]
+mod quirks;
+#[cfg(test)]
 mod refresh;
 #[cfg(test)]
 mod support;
