@@ -6,12 +6,14 @@
 mod bench;
 mod demo;
 mod http;
+mod install;
 mod process;
 mod progress;
 mod project;
 mod servers;
 mod setup;
 mod test;
+mod tools;
 mod wasm;
 
 use std::process::ExitCode;
@@ -36,8 +38,10 @@ enum Verb {
     Demo(demo::Arguments),
     /// Run every check and every suite, and end with a count
     Test(test::Arguments),
-    /// Start, stop or show the real servers: OpenBao and Keycloak
+    /// Start, stop or show the real servers: OpenBao, Keycloak and a certified provider in Node
     Servers(servers::Arguments),
+    /// Install the Python and Node programs that some suites run, below target/tools
+    Tools(tools::Arguments),
     /// Check that the libraries compile for wasm32-unknown-unknown
     Wasm,
     /// Measure the libraries and write target/bench/report.json
@@ -51,6 +55,7 @@ fn main() -> ExitCode {
         Verb::Demo(arguments) => demo::run(&project, &arguments),
         Verb::Test(arguments) => test::run(&project, &arguments),
         Verb::Servers(arguments) => servers::run(&project, &arguments),
+        Verb::Tools(arguments) => tools::run(&project, &arguments),
         Verb::Wasm => wasm::run(&project),
         Verb::Bench(arguments) => bench::run(&project, &arguments),
     });

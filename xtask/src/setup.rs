@@ -39,7 +39,7 @@ pub(crate) fn run(project: &Project, _: &Arguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Installs `OpenBao` and Keycloak, side by side.
+/// Installs the servers, side by side.
 pub(crate) fn servers(project: &Project, packages: &Packages<'_>) -> Result<()> {
     let _lock = Lock::acquire(project)?;
     thread::scope(|scope| {
@@ -55,7 +55,7 @@ pub(crate) fn servers(project: &Project, packages: &Packages<'_>) -> Result<()> 
                 Ok(())
             })
         });
-        // Both come to an end before the first failure is reported.
+        // All come to an end before the first failure is reported.
         running.map(|thread| joined(thread.join())).into_iter().collect()
     })
 }

@@ -9,9 +9,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use super::install::{self, Stamp};
 use super::{Launch, Server};
 use crate::http;
+use crate::install::{self, Stamp};
 use crate::progress::say;
 use crate::project::Project;
 use crate::setup::{self, Packages};

@@ -1,8 +1,8 @@
-//! `cargo xtask servers`: the real servers, `OpenBao` and Keycloak, on free ports of this machine.
+//! `cargo xtask servers`: the real servers, `OpenBao`, Keycloak and `oidc-provider`, on free ports of this machine.
 
-mod install;
 mod keycloak;
 mod lock;
+mod oidc_provider;
 mod openbao;
 mod state;
 
@@ -26,7 +26,7 @@ use crate::setup::{self, Packages, joined};
 pub(crate) use self::lock::Lock;
 
 /// Every server, in the order of reports.
-pub(crate) const ALL: [&Server; 2] = [&openbao::SERVER, &keycloak::SERVER];
+pub(crate) const ALL: [&Server; 3] = [&openbao::SERVER, &oidc_provider::SERVER, &keycloak::SERVER];
 
 /// What differs from one server to the other.
 pub(crate) struct Server {
@@ -54,7 +54,7 @@ struct Launch {
     admin_password: String,
 }
 
-/// The real servers: `OpenBao` and Keycloak, installed below target/ and started on free ports.
+/// The real servers: `OpenBao`, Keycloak and `oidc-provider`, installed below target/ and started on free ports.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -63,9 +63,9 @@ pub(crate) struct Arguments {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Install what is missing, start both, and leave them running
+    /// Install what is missing, start all, and leave them running
     Up,
-    /// Stop both
+    /// Stop all
     Down,
     /// Show what runs where; fails if one of them is not healthy
     Status {
@@ -148,7 +148,7 @@ fn status(project: &Project, env: bool) -> ExitCode {
     let state = State::load(project);
     let mut all_healthy = true;
     if !env {
-        say!("{:<9} {:<25} {:<8} {:<8} {:<8} log", "name", "address", "pid", "healthy", "version");
+        say!("{:<13} {:<25} {:<8} {:<8} {:<8} log", "name", "address", "pid", "healthy", "version");
     }
     for server in ALL {
         let entry = state.entry(server).filter(|entry| entry.is_running(server));
@@ -158,9 +158,9 @@ fn status(project: &Project, env: bool) -> ExitCode {
             continue;
         }
         match entry {
-            None => say!("{:<9} not up", server.name),
+            None => say!("{:<13} not up", server.name),
             Some(entry) => say!(
-                "{:<9} {:<25} {:<8} {:<8} {:<8} {}",
+                "{:<13} {:<25} {:<8} {:<8} {:<8} {}",
                 server.name,
                 entry.address,
                 entry.pid,
@@ -212,41 +212,48 @@ impl<'project> Session<'project> {
     }
 }
 
-/// Where the two servers are.
+/// Where the servers are.
 pub(crate) struct Addresses {
     pub(crate) openbao: String,
     pub(crate) keycloak: String,
+    pub(crate) oidc_provider: String,
 }
 
 impl Addresses {
     fn of(state: &State) -> Option<Self> {
         let address = |server| Some(state.entry(server)?.address);
-        Some(Self { openbao: address(&openbao::SERVER)?, keycloak: address(&keycloak::SERVER)? })
+        Some(Self {
+            openbao: address(&openbao::SERVER)?,
+            keycloak: address(&keycloak::SERVER)?,
+            oidc_provider: address(&oidc_provider::SERVER)?,
+        })
     }
 
     /// What the suite needs to find them.
-    pub(crate) fn for_tests(&self) -> [(&'static str, String); 3] {
+    pub(crate) fn for_tests(&self) -> [(&'static str, String); 4] {
         [
             ("LATCHKEY_OPENBAO", self.openbao.clone()),
             ("LATCHKEY_OPENBAO_TOKEN", openbao::ROOT_TOKEN.to_owned()),
             ("LATCHKEY_KEYCLOAK", keycloak::issuer(&self.keycloak)),
+            ("LATCHKEY_OIDC_PROVIDER", self.oidc_provider.clone()),
         ]
     }
 
-    /// What the programs of `examples/` need to find them.
-    fn environment(&self) -> [(&'static str, String); 5] {
-        [
+    /// What the programs of `examples/` and the suites need to find them.
+    fn environment(&self) -> Vec<(&'static str, String)> {
+        let for_programs = [
             ("VAULT_ADDR", self.openbao.clone()),
             ("VAULT_TOKEN", openbao::ROOT_TOKEN.to_owned()),
             ("LATCHKEY_ISSUER", keycloak::issuer(&self.keycloak)),
             ("LATCHKEY_CLIENT_ID", keycloak::CLIENT_ID.to_owned()),
             ("LATCHKEY_CLIENT_SECRET", keycloak::CLIENT_SECRET.to_owned()),
-        ]
+        ];
+        for_programs.into_iter().chain(self.for_tests()).collect()
     }
 
     /// What a person types next.
     fn instructions(&self) -> String {
-        let Self { openbao, keycloak } = self;
+        let Self { openbao, keycloak, oidc_provider } = self;
         let (root, issuer) = (openbao::ROOT_TOKEN, keycloak::issuer(keycloak));
         let users: Vec<_> = keycloak::USERS.iter().map(|name| format!("{name}/{name}")).collect();
         let users = users.join(" and ");
@@ -254,7 +261,8 @@ impl Addresses {
         let login = crate::demo::command_line("login", crate::demo::LOGIN);
         format!(
             "OpenBao   {openbao}   root token: {root}\n\
-             Keycloak  {issuer}   users: {users}\n\n\
+             Keycloak  {issuer}   users: {users}\n\
+             oidc-provider  {oidc_provider}   users: {users}\n\n\
              Point this shell at them, set OpenBao up once, and sign in:\n\n    \
              eval \"$(cargo xtask servers status --env)\"\n    {provision}\n    {login}\n\n\
              Stop them with `cargo xtask servers down`."
@@ -384,8 +392,11 @@ mod tests {
 
     #[test]
     fn a_shell_gets_every_address_quoted_by_its_nature() {
-        let addresses =
-            Addresses { openbao: "http://127.0.0.1:1".to_owned(), keycloak: "http://localhost:2".to_owned() };
+        let addresses = Addresses {
+            openbao: "http://127.0.0.1:1".to_owned(),
+            keycloak: "http://localhost:2".to_owned(),
+            oidc_provider: "http://localhost:3".to_owned(),
+        };
         let lines: Vec<_> =
             addresses.environment().iter().map(|(name, value)| format!("export {name}={value}")).collect();
         assert_eq!(lines[0], "export VAULT_ADDR=http://127.0.0.1:1");

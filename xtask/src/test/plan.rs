@@ -41,6 +41,8 @@ pub(super) enum Action {
     Tests { arguments: Vec<String>, filters: Vec<String> },
     /// Waits for the real servers, and hands their addresses to the steps after it.
     Servers,
+    /// Waits for programs that are not ours, and tells the steps after it where they are.
+    Tools,
     /// Packs and verifies these packages as a registry would get them.
     Packages(Vec<String>),
 }
@@ -108,9 +110,11 @@ impl Plan {
     /// Last, for it waits for the servers.
     fn add_suite(&mut self, scope: Scope, filters: &[String]) {
         if scope == Scope::Fast {
-            self.leave_out("the suite's real servers", "--fast");
+            self.leave_out("the suite's real servers, and JupyterHub and Node programs", "--fast");
         } else {
-            self.add("real servers", "OpenBao and Keycloak are installed and answer", Action::Servers);
+            let servers = "OpenBao, Keycloak and oidc-provider are installed and answer";
+            self.add("real servers", servers, Action::Servers);
+            self.add("tools", "JupyterHub and Node programs are installed", Action::Tools);
         }
         let suite = tests("test --workspace --all-features --no-fail-fast --test *", filters);
         self.add("suite", "every behaviour on every backend", suite);
@@ -177,7 +181,7 @@ mod tests_of_plan {
     #[test]
     fn a_usual_run_ends_with_the_suite_on_real_servers() {
         let names = names(Scope::Usual, &[]);
-        assert_eq!(names[names.len() - 3..], ["packages", "real servers", "suite"]);
+        assert_eq!(names[names.len() - 4..], ["packages", "real servers", "tools", "suite"]);
     }
 
     #[test]

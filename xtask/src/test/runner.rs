@@ -15,10 +15,12 @@ use crate::progress::{self, Finished, say};
 use crate::project::Project;
 use crate::servers::{Addresses, Session};
 use crate::setup::{Packages, joined};
+use crate::tools;
 use crate::wasm::Toolchain;
 
 /// What the suite reads; unset for a run without servers, whatever the person's shell says.
-const SERVER_VARIABLES: [&str; 3] = ["LATCHKEY_OPENBAO", "LATCHKEY_OPENBAO_TOKEN", "LATCHKEY_KEYCLOAK"];
+const SERVER_VARIABLES: [&str; 4] =
+    ["LATCHKEY_OPENBAO", "LATCHKEY_OPENBAO_TOKEN", "LATCHKEY_KEYCLOAK", "LATCHKEY_OIDC_PROVIDER"];
 
 /// One run.
 pub(super) struct Runner<'project> {
@@ -34,6 +36,7 @@ pub(super) struct Runner<'project> {
 struct Background<'scope, 'project> {
     wasm: Later<'scope, Option<Toolchain>>,
     servers: Later<'scope, Session<'project>>,
+    tools: Later<'scope, Vec<(&'static str, PathBuf)>>,
 }
 
 /// The value of a thread, waited for once.
@@ -55,10 +58,18 @@ impl<'project> Runner<'project> {
         let (project, scope) = (self.project, self.scope);
         let has = |wanted: fn(&Action) -> bool| plan.steps.iter().any(|step| wanted(&step.action));
         thread::scope(|threads| {
-            let mut background = Background { wasm: Later::Never, servers: Later::Never };
+            let (wasm, servers, tools) = (Later::Never, Later::Never, Later::Never);
+            let mut background = Background { wasm, servers, tools };
             if has(|action| matches!(action, Action::Servers)) {
                 let open = || Session::open(project, &packages);
                 background.servers = Later::Running(threads.spawn(open));
+            }
+            if has(|action| matches!(action, Action::Tools)) {
+                let provide = || {
+                    tools::provide(project, &packages)?;
+                    Ok(tools::environment(project).to_vec())
+                };
+                background.tools = Later::Running(threads.spawn(provide));
             }
             if has(|action| matches!(action, Action::Wasm(_))) {
                 background.wasm = if scope == Scope::Fast {
@@ -125,6 +136,18 @@ impl<'project> Runner<'project> {
                 self.line(step, counts, begun.elapsed());
                 Ok(())
             }
+            Action::Tools => {
+                let begun = Instant::now();
+                let counts = match background.tools.wait() {
+                    Later::Failed(error) => {
+                        say!("    FAILED: {error}");
+                        Counts::check(false)
+                    }
+                    _ => Counts::default(),
+                };
+                self.line(step, counts, begun.elapsed());
+                Ok(())
+            }
             Action::Packages(names) => self.packages(step, names),
         }
     }
@@ -146,6 +169,10 @@ impl<'project> Runner<'project> {
             Later::Done(session) => Some(&session.addresses),
             _ => None,
         };
+        let tools = match &background.tools {
+            Later::Done(tools) => tools.as_slice(),
+            _ => &[],
+        };
         let mut sum = Counts::default();
         let mut took = Duration::ZERO;
         // One call per filter: not every runner of tests takes several.
@@ -156,7 +183,7 @@ impl<'project> Runner<'project> {
             if let Some(filter) = filter {
                 command.arg("--").arg(filter);
             }
-            point_at(&mut command, addresses);
+            point_at(&mut command, addresses, tools);
             let finished = self.run_logged(step, &mut command)?;
             let output = fs::read(self.log(step)).unwrap_or_default();
             let mut counts = Counts::of_output(&String::from_utf8_lossy(&output));
@@ -227,13 +254,14 @@ impl<T> Later<'_, T> {
     }
 }
 
-fn point_at(command: &mut Command, addresses: Option<&Addresses>) {
-    for name in SERVER_VARIABLES {
+fn point_at(command: &mut Command, addresses: Option<&Addresses>, tools: &[(&str, PathBuf)]) {
+    for name in SERVER_VARIABLES.iter().chain(&tools::VARIABLES) {
         command.env_remove(name);
     }
     if let Some(addresses) = addresses {
         command.envs(addresses.for_tests());
     }
+    command.envs(tools.iter().map(|(name, folder)| (name, folder)));
 }
 
 #[cfg(test)]
@@ -243,8 +271,8 @@ mod tests {
     #[test]
     fn a_run_without_servers_hides_those_of_the_shell() {
         let mut command = Command::new("true");
-        point_at(&mut command, None);
+        point_at(&mut command, None, &[]);
         let removed = command.get_envs().filter(|(_, value)| value.is_none()).count();
-        assert_eq!(removed, SERVER_VARIABLES.len());
+        assert_eq!(removed, SERVER_VARIABLES.len() + tools::VARIABLES.len());
     }
 }

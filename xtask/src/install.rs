@@ -1,4 +1,4 @@
-//! What both installations need: a stamp that says "complete", and Python and Java that are new enough.
+//! What the installations need: a stamp that says "complete", and Python, Node and Java that are new enough.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,26 +11,29 @@ use crate::setup::{Packages, succeeds};
 /// Keycloak refuses to start on anything older.
 const JAVA: u32 = 17;
 
+/// What the packages in `tests/npm` need: modern modules, and WebCrypto without a flag.
+const NODE: u32 = 20;
+
 /// A file that is written last into an installation and says what is in it.
 ///
 /// It names the folder too: a virtual environment that was moved with its checkout no longer works.
-pub(super) struct Stamp {
+pub(crate) struct Stamp {
     folder: PathBuf,
     content: String,
 }
 
 impl Stamp {
-    pub(super) fn new(folder: &Path, what: &str) -> Self {
+    pub(crate) fn new(folder: &Path, what: &str) -> Self {
         Self { folder: folder.to_owned(), content: format!("{what}\n{}\n", folder.display()) }
     }
 
     /// Whether exactly this was installed to the end.
-    pub(super) fn holds(&self) -> bool {
+    pub(crate) fn holds(&self) -> bool {
         fs::read_to_string(self.path()).is_ok_and(|content| content == self.content)
     }
 
     /// Clears away what an interrupted or an older installation left.
-    pub(super) fn begin(&self) -> Result<()> {
+    pub(crate) fn begin(&self) -> Result<()> {
         if self.folder.exists() {
             fs::remove_dir_all(&self.folder)
                 .with_context(|| format!("cannot remove {}", self.folder.display()))?;
@@ -38,7 +41,7 @@ impl Stamp {
         fs::create_dir_all(&self.folder).with_context(|| format!("cannot create {}", self.folder.display()))
     }
 
-    pub(super) fn finish(&self) -> Result<()> {
+    pub(crate) fn finish(&self) -> Result<()> {
         fs::write(self.path(), &self.content)
             .with_context(|| format!("cannot write {}", self.path().display()))
     }
@@ -49,7 +52,7 @@ impl Stamp {
 }
 
 /// Makes sure of a Python that can make virtual environments: Debian splits that part off.
-pub(super) fn check_python(packages: &Packages<'_>) -> Result<()> {
+pub(crate) fn check_python(packages: &Packages<'_>) -> Result<()> {
     let works = || succeeds(Command::new("python3").args(["-c", "import venv, ensurepip, zipfile"]));
     if !works() {
         packages.install(&["python3", "python3-venv"], "to install servers")?;
@@ -60,8 +63,29 @@ pub(super) fn check_python(packages: &Packages<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Makes sure of Node and npm.
+pub(crate) fn check_node(packages: &Packages<'_>) -> Result<()> {
+    if node_version().is_none() || !succeeds(Command::new("npm").arg("--version")) {
+        packages.install(&["nodejs", "npm"], "to run Node programs")?;
+    }
+    match node_version() {
+        Some(version) if version >= NODE => Ok(()),
+        Some(version) => bail!("Node {NODE} is needed, and the `node` in use is {version}"),
+        None => bail!("Node {NODE} is needed, and `node` does not run"),
+    }
+}
+
+fn node_version() -> Option<u32> {
+    let output = Command::new("node").arg("--version").output().ok()?;
+    parse_node_version(&String::from_utf8_lossy(&output.stdout))
+}
+
+fn parse_node_version(text: &str) -> Option<u32> {
+    text.trim().strip_prefix('v')?.split('.').next()?.parse().ok()
+}
+
 /// Makes sure of Java and Maven.
-pub(super) fn check_java(packages: &Packages<'_>) -> Result<()> {
+pub(crate) fn check_java(packages: &Packages<'_>) -> Result<()> {
     let mut missing = Vec::new();
     if java_version().is_none_or(|version| version < JAVA) {
         missing.push("default-jre-headless");
@@ -112,6 +136,12 @@ mod tests {
         );
         assert_eq!(parse_java_version("java version \"1.8.0_421\""), Some(8));
         assert_eq!(parse_java_version("java: not found"), None);
+    }
+
+    #[test]
+    fn node_versions_are_read() {
+        assert_eq!(parse_node_version("v20.20.2\n"), Some(20));
+        assert_eq!(parse_node_version("node: not found"), None);
     }
 
     #[test]

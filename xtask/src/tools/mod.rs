@@ -1,0 +1,100 @@
+//! `cargo xtask tools`: Python and Node programs that are not ours, and that some suites run.
+
+mod npm;
+mod venv;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::thread;
+use std::time::Instant;
+
+use anyhow::Result;
+
+use crate::progress::{self, say};
+use crate::project::Project;
+use crate::servers::Lock;
+use crate::setup::{Packages, joined};
+
+pub(crate) use self::npm::NpmFolder;
+pub(crate) use self::venv::{Venv, make as make_venv};
+
+/// JupyterHub with the authenticator that people use for Keycloak.
+pub(crate) const JUPYTERHUB: Venv =
+    Venv { name: "jupyterhub", packages: &["jupyterhub==6.1.1", "oauthenticator==17.4.0"] };
+
+/// What runs in Node: a certified provider, an OpenID client, and JupyterHub's proxy.
+pub(crate) const NODE_PEERS: NpmFolder = NpmFolder { name: "node-peers", source: "tests/npm" };
+
+/// Where the suites look for a tool: a variable, and how it is installed.
+const ALL: [(&str, Tool); 2] =
+    [("LATCHKEY_JUPYTERHUB", Tool::Python(&JUPYTERHUB)), ("LATCHKEY_NODE_PEERS", Tool::Node(&NODE_PEERS))];
+
+/// The variables, for a run that must not see those of the person's shell.
+pub(crate) const VARIABLES: [&str; ALL.len()] = [ALL[0].0, ALL[1].0];
+
+#[derive(Clone, Copy)]
+enum Tool {
+    Python(&'static Venv),
+    Node(&'static NpmFolder),
+}
+
+impl Tool {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Python(venv) => venv.name,
+            Self::Node(folder) => folder.name,
+        }
+    }
+
+    fn folder(self, project: &Project) -> PathBuf {
+        match self {
+            Self::Python(venv) => venv.folder(project),
+            Self::Node(folder) => folder.folder(project),
+        }
+    }
+
+    fn provide(self, project: &Project, packages: &Packages<'_>) -> Result<()> {
+        let begun = Instant::now();
+        let is_new = match self {
+            Self::Python(venv) => venv.provide(project, packages)?,
+            Self::Node(folder) => folder.provide(project, packages)?,
+        };
+        if is_new {
+            say!("  {}: installed in {}", self.name(), progress::seconds(begun.elapsed()));
+        }
+        Ok(())
+    }
+}
+
+/// Installs the Python and Node programs that some suites run, below target/tools.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Print shell lines that tell the suites where they are: eval "$(cargo xtask tools --env)"
+    #[arg(long)]
+    env: bool,
+}
+
+pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<ExitCode> {
+    if !arguments.env {
+        provide(project, &Packages::new(project))?;
+    }
+    for (variable, folder) in environment(project) {
+        say!("{}{variable}={}", if arguments.env { "export " } else { "  " }, folder.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Installs what is missing, side by side.
+pub(crate) fn provide(project: &Project, packages: &Packages<'_>) -> Result<()> {
+    let _lock = Lock::acquire(project)?;
+    thread::scope(|scope| {
+        let running = ALL.map(|(_, tool)| scope.spawn(move || tool.provide(project, packages)));
+        // All come to an end before the first failure is reported.
+        running.map(|thread| joined(thread.join())).into_iter().collect()
+    })
+}
+
+/// What the suites need to find them.
+pub(crate) fn environment(project: &Project) -> [(&'static str, PathBuf); ALL.len()] {
+    ALL.map(|(variable, tool)| (variable, tool.folder(project)))
+}
