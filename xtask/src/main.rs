@@ -5,6 +5,7 @@
 
 mod bench;
 mod demo;
+mod fuzz;
 mod http;
 mod install;
 mod process;
@@ -44,6 +45,8 @@ enum Verb {
     Tools(tools::Arguments),
     /// Check that the libraries compile for wasm32-unknown-unknown
     Wasm,
+    /// Run one fuzz target with coverage, for as long as you like
+    Fuzz(fuzz::Arguments),
     /// Measure the libraries and write target/bench/report.json
     Bench(bench::Arguments),
 }
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
         Verb::Servers(arguments) => servers::run(&project, &arguments),
         Verb::Tools(arguments) => tools::run(&project, &arguments),
         Verb::Wasm => wasm::run(&project),
+        Verb::Fuzz(arguments) => fuzz::run(&project, &arguments),
         Verb::Bench(arguments) => bench::run(&project, &arguments),
     });
     match done {

@@ -16,11 +16,19 @@ pub(crate) fn seconds(span: Duration) -> u64 {
 }
 
 /// Reads a span of Go's `time.ParseDuration`, such as `1h30m`, `2.5s` or `300ms`, or a number of seconds as the
-/// servers take it. A negative one is none: nothing that is read here can be.
+/// servers take it. A negative one is none, since nothing that is read here can be; nor is one that is longer than Go's
+/// longest, 292 years: whoever adds it to a time would overflow.
 pub(crate) fn parse(text: &str) -> Option<Duration> {
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
+    const LONGEST: Duration = Duration::from_nanos(i64::MAX.unsigned_abs());
+    let span = match text.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => go(text)?,
+    };
+    (span <= LONGEST).then_some(span)
+}
+
+/// Reads numbers that each have their unit.
+fn go(text: &str) -> Option<Duration> {
     let mut rest = text;
     let mut sum = Duration::ZERO;
     while !rest.is_empty() {
@@ -105,9 +113,23 @@ mod tests {
 
     #[test]
     fn what_is_no_span_is_none() {
-        for text in
-            ["", "s", ".s", "1x", "-1s", "1s ", " 1s", "1.2.3s", "1h2", "99999999999h", "1d", "١s", "+1s"]
-        {
+        for text in [
+            "",
+            "s",
+            ".s",
+            "1x",
+            "-1s",
+            "1s ",
+            " 1s",
+            "1.2.3s",
+            "1h2",
+            "99999999999h",
+            "1d",
+            "١s",
+            "+1s",
+            "9223372037",
+            "9223372037s",
+        ] {
             assert!(parse(text).is_none(), "{text}");
         }
     }

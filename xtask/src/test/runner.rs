@@ -22,6 +22,9 @@ use crate::wasm::Toolchain;
 const SERVER_VARIABLES: [&str; 4] =
     ["LATCHKEY_OPENBAO", "LATCHKEY_OPENBAO_TOKEN", "LATCHKEY_KEYCLOAK", "LATCHKEY_OIDC_PROVIDER"];
 
+/// How long each fuzz target runs with `--all`; otherwise 2 s.
+const FUZZ_SECONDS: &str = "60";
+
 /// One run.
 pub(super) struct Runner<'project> {
     project: &'project Project,
@@ -184,6 +187,9 @@ impl<'project> Runner<'project> {
                 command.arg("--").arg(filter);
             }
             point_at(&mut command, addresses, tools);
+            if self.scope == Scope::All {
+                command.env("LATCHKEY_FUZZ_SECONDS", FUZZ_SECONDS);
+            }
             let finished = self.run_logged(step, &mut command)?;
             let output = fs::read(self.log(step)).unwrap_or_default();
             let mut counts = Counts::of_output(&String::from_utf8_lossy(&output));
