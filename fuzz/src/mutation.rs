@@ -117,7 +117,7 @@ fn change(bytes: &mut Vec<u8>, others: &[Vec<u8>], chance: &mut Chance) {
         // A digit more or less is what takes a number over a limit.
         _ => match bytes.iter().skip(at).position(u8::is_ascii_digit) {
             Some(digit) => {
-                bytes.insert(at + digit, b'0' + u8::try_from(chance.below(10)).unwrap_or_default())
+                bytes.insert(at + digit, b'0' + u8::try_from(chance.below(10)).unwrap_or_default());
             }
             None => bytes.push(chance.byte()),
         },
