@@ -7,11 +7,12 @@ use webbrowser::{Browser, BrowserOptions};
 
 use crate::terminal::say;
 
-/// Shows an address: on standard error always, and in the browser if `open`. `$BROWSER` chooses which one.
+/// Shows the address where something is to be done: on standard error always, and in the browser if `open`. `$BROWSER`
+/// chooses which one.
 ///
 /// That no browser can be opened (over ssh, in a container) is no failure: the address can be opened anywhere.
-pub fn show(address: &Url, open: bool) {
-    say(format_args!("Sign in at\n\n  {address}\n"));
+pub fn show(what: &str, address: &Url, open: bool) {
+    say(format_args!("{what}\n\n  {address}\n"));
     let address = address.clone();
     if open {
         // A browser that runs in the terminal is waited for; the callback must be answered meanwhile.

@@ -38,6 +38,11 @@ Exit codes:
   3  network: a server cannot be reached, cannot prove who it is, or is out of order
   4  timed out: nobody signed in within --timeout";
 
+/// What `--help` ends with: how the program is called, and the exit codes.
+pub fn help_after(examples: &str) -> String {
+    format!("{examples}\n\n{EXIT_CODES}")
+}
+
 impl Failure {
     /// Returns a failure with its line: one lower-case clause.
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {

@@ -10,10 +10,13 @@ mod setup;
 
 pub mod browser;
 pub mod output;
+pub mod qr;
+pub mod session;
+pub mod sign_in;
 pub mod terminal;
 
 pub use content::{Encoding, content};
 pub use environment::{ProviderArguments, VaultArguments};
-pub use failure::{EXIT_CODES, Exit, Failure, finish};
+pub use failure::{EXIT_CODES, Exit, Failure, finish, help_after};
 pub use secret_path::{NotASecretPath, SecretPath};
 pub use setup::{Done, Setup};

@@ -74,7 +74,7 @@ pub async fn wait_for_person<T, E: Into<Failure>>(
         never = show_time_left(what, Instant::now() + limit) => match never {},
         () = sleep(limit) => Err(Failure::new(
             Exit::TimedOut,
-            format!("nobody signed in within {} s", limit.as_secs()),
+            format!("nobody came within {} s", limit.as_secs()),
         )
         .with_hint("run it again; --timeout gives more time")),
     }

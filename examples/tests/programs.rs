@@ -52,6 +52,15 @@ behaviours! {
     a_port_that_is_taken_is_told,
     #[not_on(Place::Real, "the real provider asks for no consent in this realm")]
     a_refused_consent_is_told,
+    the_first_free_port_is_taken,
+    what_the_browser_writes_is_not_in_the_output,
+    a_sign_in_on_another_device_reads_the_secret,
+    vault_signs_nobody_in_on_another_device,
+    a_terminal_over_ssh_is_offered_a_code_to_paste_and_told_why,
+    without_a_terminal_nobody_is_asked,
+    a_remembered_sign_in_needs_no_browser_and_is_refreshed,
+    a_sign_out_ends_the_session_and_forgets_it,
+    a_sign_out_needs_a_sign_in_of_ours,
 }
 
 const SECRET: &str = "notebook-secret-kv-v2/test";
@@ -131,11 +140,20 @@ fn login(backend: &Backend, arguments: &[&str]) -> Running {
 fn login_with(backend: &Backend, arguments: &[&str], environment: &[(&str, &str)]) -> Running {
     let mut all = vec!["--no-browser", "--port", "0"];
     all.extend(arguments);
+    if !arguments.contains(&"--flow") {
+        // A test sits at no terminal.
+        all.extend(["--flow", "loopback"]);
+    }
     if !arguments.contains(&"--secret") {
         all.extend(["--secret", SECRET]);
     }
     let mut command = program(backend, env!("CARGO_BIN_EXE_login"), &all);
-    let mut child = command.envs(environment.iter().copied()).spawn().unwrap();
+    command.envs(environment.iter().copied());
+    running(command)
+}
+
+fn running(mut command: Command) -> Running {
+    let mut child = command.spawn().unwrap();
     let lines = BufReader::new(child.stderr.take().unwrap()).lines();
     Running { child, lines, seen: String::new() }
 }
@@ -462,7 +480,7 @@ async fn a_port_that_is_taken_is_told(backend: Backend) {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let path = env!("CARGO_BIN_EXE_login");
-    let arguments = ["--no-browser", "--port", &port, "--secret", SECRET];
+    let arguments = ["--no-browser", "--flow", "loopback", "--port", &port, "--secret", SECRET];
     let output = program(&ground.backend, path, &arguments).output().await.unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     Done { code: output.status.code(), stdout: output.stdout, stderr }.assert_failed(2, &[&port, "hint:"]);
@@ -476,5 +494,238 @@ async fn a_refused_consent_is_told(backend: Backend) {
         let address = login.address().await;
         sign_in(&ground.backend, &address, READER).await;
         login.end().await.assert_failed(1, &["refused", "hint:"]);
+    }
+}
+
+async fn the_first_free_port_is_taken(backend: Backend) {
+    let ground = ground(backend).await;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let _taken = std::net::TcpListener::bind(("127.0.0.1", taken)).unwrap();
+    let ports = format!("{taken},0");
+    let path = env!("CARGO_BIN_EXE_login");
+    let arguments =
+        ["--no-browser", "--flow", "loopback", "--port", &ports, "--secret", SECRET, "--field", "data"];
+    let mut login = running(program(&ground.backend, path, &arguments));
+    let address = login.address().await;
+    sign_in(&ground.backend, &address, READER).await;
+    let done = login.end().await;
+    assert_eq!((done.code, done.text().trim_end()), (Some(0), CONTENT), "{done:?}");
+}
+
+/// A browser that writes where only the secret may be, and leaves the address in a file.
+fn noisy_browser(folder: &std::path::Path) -> String {
+    let path = folder.join("browser");
+    let script = format!("#!/bin/sh\necho noise\necho \"$1\" > {}/address\n", folder.display());
+    std::fs::write(&path, script).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+async fn what_the_browser_writes_is_not_in_the_output(backend: Backend) {
+    let ground = ground(backend).await;
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["--flow", "loopback", "--port", "0", "--secret", SECRET, "--field", "data"];
+    let mut command = program(&ground.backend, env!("CARGO_BIN_EXE_login"), &arguments);
+    command.env("BROWSER", noisy_browser(folder.path()));
+    let mut login = running(command);
+    let address = login.address().await;
+    let opened = folder.path().join("address");
+    for _ in 0..200 {
+        if std::fs::read_to_string(&opened).is_ok_and(|text| !text.is_empty()) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(std::fs::read_to_string(&opened).unwrap().trim(), address.as_str());
+    sign_in(&ground.backend, &address, READER).await;
+    let done = login.end().await;
+    assert_eq!((done.code, done.text().as_str()), (Some(0), CONTENT), "{done:?}");
+}
+
+/// A client that signs in on other devices, and an auth method of Vault that takes its tokens.
+async fn device_client(backend: &Backend) -> (String, &'static str, &'static str) {
+    let (id, secret) =
+        if backend.place == Place::Real { ("latchkey-service", "s3rv1ce") } else { ("vault-oidc", "s3cr3t") };
+    let mount = backend.unique("device");
+    backend.admin(Method::Post, &format!("sys/auth/{mount}"), json!({"type": "jwt"})).await.unwrap();
+    let config = json!({"oidc_discovery_url": backend.issuer, "bound_issuer": backend.issuer});
+    backend.admin(Method::Post, &format!("auth/{mount}/config"), config).await.unwrap();
+    let role = json!({
+        "role_type": "jwt", "user_claim": "sub", "bound_audiences": [id], "token_policies": ["reader"],
+    });
+    backend.admin(Method::Post, &format!("auth/{mount}/role/default"), role).await.unwrap();
+    (mount, id, secret)
+}
+
+async fn a_sign_in_on_another_device_reads_the_secret(backend: Backend) {
+    let ground = ground(backend).await;
+    let (mount, id, secret) = device_client(&ground.backend).await;
+    let arguments =
+        ["--via", "provider", "--flow", "device", "--client-id", id, "--mount", &mount, "--field", "data"];
+    let mut login = login_with(&ground.backend, &arguments, &[("LATCHKEY_CLIENT_SECRET", secret)]);
+    let mut page = login.address().await;
+    let code = loop {
+        let line = login.lines.next_line().await.unwrap().unwrap();
+        // The code is the one line that stands apart.
+        if line.starts_with("  ") {
+            break line.trim().to_owned();
+        }
+    };
+    page.query_pairs_mut().append_pair("user_code", &code);
+    let browser = Browser::new(ground.backend.transport.clone());
+    let shown = browser.sign_in(&page, READER.name, READER.password, None).await.unwrap();
+    if ground.backend.place == Place::Real {
+        browser.submit(&shown, &[("accept", "")], None).await.unwrap();
+    }
+    let done = login.end().await;
+    assert_eq!((done.code, done.text().trim_end()), (Some(0), CONTENT), "{done:?}");
+    let path = format!("sys/auth/{mount}");
+    ground.backend.admin(Method::Delete, &path, Value::Null).await.unwrap();
+}
+
+async fn vault_signs_nobody_in_on_another_device(backend: Backend) {
+    login(&backend, &["--flow", "device"]).end().await.assert_failed(2, &["hint:", "--via provider"]);
+}
+
+async fn a_terminal_over_ssh_is_offered_a_code_to_paste_and_told_why(backend: Backend) {
+    let ground = ground(backend).await;
+    let arguments = ["--no-browser", "--secret", SECRET, "--field", "data"];
+    let mut command = program(&ground.backend, env!("CARGO_BIN_EXE_login"), &arguments);
+    command.env("SSH_CONNECTION", "192.0.2.1 1 192.0.2.2 22").env("DISPLAY", ":0");
+    let mut terminal = Terminal::open();
+    let child = terminal.run(command);
+    let shown = terminal.read_until("Paste the code").await;
+    assert!(shown.contains("a code carried over by hand, since this is an SSH session"), "{shown}");
+    let address = shown.lines().find_map(|line| Url::parse(line.trim()).ok()).unwrap();
+    let page = sign_in(&ground.backend, &address, READER).await;
+    terminal.write(&format!("{}\n", page.input("code").unwrap()));
+    let output = child.wait_with_output().await.unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), CONTENT);
+}
+
+async fn without_a_terminal_nobody_is_asked(backend: Backend) {
+    let ground = ground(backend).await;
+    let done = login(&ground.backend, &["--flow", "auto"]).end().await;
+    done.assert_failed(2, &["nobody is there", "hint:", "--flow"]);
+}
+
+/// The one sign-in that is kept in that folder.
+fn kept(folder: &std::path::Path) -> Option<std::path::PathBuf> {
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut files = files.filter(|path| path.extension().is_some_and(|this| this == "json"));
+    let first = files.next();
+    assert_eq!(files.next(), None, "one client is one file");
+    first
+}
+
+/// Lets the kept ID token have expired long ago.
+fn age(file: &std::path::Path) {
+    let mut session: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    session["id_token"]["expires_at"] = json!(1);
+    std::fs::write(file, session.to_string()).unwrap();
+}
+
+async fn a_remembered_sign_in_needs_no_browser_and_is_refreshed(backend: Backend) {
+    let ground = ground(backend).await;
+    let folder = tempfile::tempdir().unwrap();
+    let caches = folder.path().join("kept");
+    let arguments = ["--via", "provider", "--remember", "--cache-dir", caches.to_str().unwrap()];
+    let arguments = [&arguments[..], &["--field", "data"]].concat();
+    assert!(signed_in(&ground.backend, &arguments).await.is_success());
+    let file = kept(&caches).unwrap();
+    let first: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    for is_old in [false, true] {
+        if is_old {
+            age(&file);
+        }
+        let done = login(&ground.backend, &arguments).end().await;
+        assert_eq!((done.code, done.text().trim_end()), (Some(0), CONTENT), "{is_old} {done:?}");
+        assert!(!done.stderr.contains("Sign in at"), "{done:?}");
+        let now: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        assert_eq!(first["id_token"]["text"] != now["id_token"]["text"], is_old);
+    }
+}
+
+async fn a_sign_out_ends_the_session_and_forgets_it(backend: Backend) {
+    let ground = ground(backend).await;
+    let folder = tempfile::tempdir().unwrap();
+    let caches = folder.path().join("kept");
+    let arguments = ["--via", "provider", "--remember", "--cache-dir", caches.to_str().unwrap()];
+    let arguments = [&arguments[..], &["--logout", "--field", "data"]].concat();
+    let mut login = login(&ground.backend, &arguments);
+    let address = login.address().await;
+    let browser = Browser::new(ground.backend.transport.clone());
+    browser.sign_in(&address, READER.name, READER.password, None).await.unwrap();
+    let kept_before = || kept(&caches);
+    let out = login.address().await;
+    assert!(out.query_pairs().all(|(name, _)| name != "id_token_hint"), "the token is not shown");
+    assert!(kept_before().is_none(), "it is forgotten");
+    let mut page = browser.open(&out, None).await.unwrap();
+    if page.html.contains("<form") {
+        // A provider that still knows of the session asks whether it is to end.
+        page = browser.submit(&page, &[("confirmLogout", "Logout")], None).await.unwrap();
+    }
+    assert!(page.html.contains("Signed out"), "{} {}", page.status, page.html);
+    let done = login.end().await;
+    assert_eq!((done.code, done.text().trim_end()), (Some(0), CONTENT), "{done:?}");
+    // The browser's session at the provider is over: the next sign-in asks for the password again.
+    let mut login = self::login(&ground.backend, &["--via", "provider"]);
+    let page = browser.open(&login.address().await, None).await.unwrap();
+    assert!(page.html.contains("name=\"password\""), "{}", page.html);
+    login.child.kill().await.unwrap();
+}
+
+async fn a_sign_out_needs_a_sign_in_of_ours(backend: Backend) {
+    for argument in ["--logout", "--remember"] {
+        login(&backend, &[argument]).end().await.assert_failed(2, &["hint:", "--via provider"]);
+    }
+}
+
+/// A terminal without a person: what a program shows on it can be read, and what it reads typed.
+struct Terminal {
+    controller: std::fs::File,
+    seen: String,
+}
+
+impl Terminal {
+    fn open() -> Self {
+        use rustix::pty::{OpenptFlags, grantpt, openpt, unlockpt};
+        let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&controller).unwrap();
+        unlockpt(&controller).unwrap();
+        Self { controller: controller.into(), seen: String::new() }
+    }
+
+    /// Runs a program with this as its terminal, but for its output.
+    fn run(&mut self, command: Command) -> Child {
+        // A session of its own, so that `/dev/tty` is this terminal too.
+        let command = command.as_std();
+        let mut inner = Command::new("setsid");
+        inner.args(["--ctty", "--wait"]).arg(command.get_program()).args(command.get_args());
+        inner.env_clear().kill_on_drop(true).stdout(Stdio::piped());
+        inner.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let name = rustix::pty::ptsname(&self.controller, Vec::new()).unwrap();
+        let open = || {
+            let path = name.to_str().unwrap();
+            std::fs::File::options().read(true).write(true).open(path).unwrap()
+        };
+        inner.stdin(open()).stderr(open()).spawn().unwrap()
+    }
+
+    async fn read_until(&mut self, words: &str) -> String {
+        while !self.seen.contains(words) {
+            let mut controller = self.controller.try_clone().unwrap();
+            let read = tokio::task::spawn_blocking(move || {
+                let mut bytes = [0; 4096];
+                let count = std::io::Read::read(&mut controller, &mut bytes).unwrap();
+                String::from_utf8_lossy(&bytes[..count]).into_owned()
+            });
+            self.seen.push_str(&read.await.unwrap());
+        }
+        self.seen.clone()
+    }
+
+    fn write(&mut self, text: &str) {
+        std::io::Write::write_all(&mut self.controller, text.as_bytes()).unwrap();
     }
 }

@@ -52,7 +52,9 @@ pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<ExitCode> 
     let status = if arguments.headless {
         let (name, password) = doubles.users.first().context("the provider has no users")?;
         say!("(signing in as {name})");
+        // Without a person it must be said which way: nobody sits at this terminal.
         login
+            .args(["--flow", "loopback"])
             .env("BROWSER", programs.path("headless-browser"))
             .env("LATCHKEY_USERNAME", name)
             .env("LATCHKEY_PASSWORD", password);

@@ -1,24 +1,27 @@
 //! `login`: a person signs in with their browser, a secret comes out.
 //!
-//! Two ways to get a token of Vault, and two ways to get the answer of the sign-in page back: see [`through_vault`]
-//! and [`at_the_provider`]. The rest reads the secret, hands it over, and revokes the token.
+//! Two ways to get a token of Vault, and three ways to sign in: see [`through_vault`] and
+//! [`SignedIn::at_the_provider`]. The rest reads the secret, hands it over, and revokes the token.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use clap::{Parser, ValueEnum};
 use latchkey_examples::output::{self, OutputFile};
+use latchkey_examples::session::{Locked, Sessions};
+use latchkey_examples::sign_in::{self, IN_BROWSER, SignInArguments};
 use latchkey_examples::terminal::{Interrupt, say, wait_for_paste, wait_for_person};
 use latchkey_examples::{
-    EXIT_CODES, Encoding, Exit, Failure, ProviderArguments, SecretPath, VaultArguments, browser, content,
-    finish,
+    Encoding, Exit, Failure, ProviderArguments, SecretPath, VaultArguments, browser, content, finish,
+    help_after,
 };
+use latchkey_oidc_flow::flow::Flow;
 use latchkey_oidc_flow::oob::{self, Pasted};
 use latchkey_oidc_flow::{
-    CallbackParams, CallbackProblem, Client, Error as OidcError, Loopback, LoopbackAddress, Provider,
+    CallbackParams, CallbackProblem, Client, Endpoint, Error as OidcError, Loopback, Provider, TokenKind,
 };
-use latchkey_transport::SystemRandom;
+use latchkey_transport::{Secret, SystemRandom};
 use latchkey_vault_client::auth::ClientNonce;
 use latchkey_vault_client::{Error, Login, Read, Vault};
 use url::Url;
@@ -31,7 +34,7 @@ use url::Url;
 /// No secret is ever an argument. The client's secret (for --via provider) comes from `LATCHKEY_CLIENT_SECRET`, a file
 /// or a prompt; the code (for --flow oob) from a prompt that shows nothing, or from standard input.
 #[derive(Parser, Debug)]
-#[command(verbatim_doc_comment, after_help = EXIT_CODES)]
+#[command(version, verbatim_doc_comment, after_help = help_after(EXAMPLES))]
 struct Arguments {
     /// Secret to read; a mount with slashes in its name ends with two: team/kv//app/db
     #[arg(long, value_name = "MOUNT/PATH")]
@@ -57,10 +60,6 @@ struct Arguments {
     #[arg(long)]
     force: bool,
 
-    /// How the answer of the sign-in page comes back
-    #[arg(long, value_enum, default_value_t = Flow::Loopback, help_heading = "Sign-in")]
-    flow: Flow,
-
     /// Who drives the sign-in
     #[arg(long, value_enum, default_value_t = Via::Vault, help_heading = "Sign-in")]
     via: Via,
@@ -73,32 +72,26 @@ struct Arguments {
     #[arg(long, value_name = "NAME", default_value = "default", help_heading = "Sign-in")]
     role: String,
 
-    /// Port that the browser comes back to; 0 is any free one
-    #[arg(long, default_value_t = 8250, help_heading = "Sign-in")]
-    port: u16,
-
-    /// Only print the address to sign in at
+    /// Keep the sign-in among your caches, so that the next one needs no browser (with --via provider)
     #[arg(long, help_heading = "Sign-in")]
-    no_browser: bool,
+    remember: bool,
 
-    /// How long you have to sign in; servers forget a sign-in after 600 s
-    #[arg(long, value_name = "SECONDS", default_value_t = 300, help_heading = "Sign-in",
-        value_parser = clap::value_parser!(u64).range(1..=600))]
-    timeout: u64,
+    /// Sign out at the provider at the end, and forget what --remember kept (with --via provider)
+    #[arg(long, help_heading = "Sign-in")]
+    logout: bool,
+
+    /// Folder that --remember keeps sign-ins in [default: latchkey among your caches]
+    #[arg(long, value_name = "FOLDER", help_heading = "Sign-in")]
+    cache_dir: Option<PathBuf>,
+
+    #[command(flatten)]
+    sign_in: SignInArguments,
 
     #[command(flatten)]
     provider: ProviderArguments,
 
     #[command(flatten)]
     vault: VaultArguments,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Flow {
-    /// By itself: the page sends the browser back to this machine
-    Loopback,
-    /// By your hand: the page shows a code, you paste it here
-    Oob,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -116,10 +109,6 @@ impl Arguments {
             Via::Provider => "keycloak-jwt",
         })
     }
-
-    fn time_limit(&self) -> Duration {
-        Duration::from_secs(self.timeout)
-    }
 }
 
 #[tokio::main]
@@ -131,6 +120,10 @@ async fn run(arguments: &Arguments) -> Result<(), Failure> {
     if arguments.out.is_some() && arguments.out == arguments.keep_token {
         return Err(Failure::new(Exit::Usage, "--out and --keep-token name the same file"));
     }
+    if matches!(arguments.via, Via::Vault) && (arguments.remember || arguments.logout) {
+        return Err(Failure::new(Exit::Usage, "--remember and --logout are about a sign-in of this program")
+            .with_hint("add --via provider: with Vault in between, Vault alone has the tokens"));
+    }
     // What cannot be written is told before the person spends time on a sign-in.
     let file =
         |path: &Option<PathBuf>| path.clone().map(|path| OutputFile::new(path, arguments.force)).transpose();
@@ -138,9 +131,14 @@ async fn run(arguments: &Arguments) -> Result<(), Failure> {
     let interrupt = Interrupt::listen()?;
     let vault = arguments.vault.connect()?;
 
-    let login = match arguments.via {
-        Via::Vault => through_vault(&vault, arguments, &interrupt).await?,
-        Via::Provider => at_the_provider(&vault, arguments, &interrupt).await?,
+    let (login, signed_in) = match arguments.via {
+        Via::Vault => (through_vault(&vault, arguments, &interrupt).await?, None),
+        Via::Provider => {
+            let signed_in = SignedIn::at_the_provider(arguments, &interrupt).await?;
+            // Not to be interrupted: it may make a token, which must then be revoked.
+            let login = vault.jwt(arguments.mount()).login(&arguments.role, &signed_in.id_token).await?;
+            (login, Some(signed_in))
+        }
     };
     // From here on there is a token, and no way out but past its end.
     let vault = vault.with_token(login.token());
@@ -152,7 +150,11 @@ async fn run(arguments: &Arguments) -> Result<(), Failure> {
     if !matches!(kept, Ok(true)) {
         revoke(&vault, &login).await;
     }
-    delivered.and(kept.map(|_| ()))
+    let signed_out = match signed_in {
+        Some(signed_in) if arguments.logout => signed_in.sign_out(arguments, &interrupt).await,
+        _ => Ok(()),
+    };
+    delivered.and(kept.map(|_| ())).and(signed_out)
 }
 
 /// Vault makes the address to sign in at, and redeems the code itself.
@@ -161,20 +163,21 @@ async fn through_vault(
     arguments: &Arguments,
     interrupt: &Interrupt,
 ) -> Result<Login, Failure> {
-    let (oidc, limit) = (vault.oidc(arguments.mount()), arguments.time_limit());
+    let (oidc, settings) = (vault.oidc(arguments.mount()), &arguments.sign_in);
+    let limit = settings.time_limit();
     let nonce = ClientNonce::generate(&mut SystemRandom)?;
-    let (state, code) = match arguments.flow {
+    let (state, code) = match settings.flow(&sign_in::surroundings())? {
         Flow::Loopback => {
-            let door = Loopback::bind(LoopbackAddress::port(arguments.port)).await?;
+            let door = Loopback::bind(settings.loopback()).await?;
             let sign_in = interrupt.or(oidc.auth_url(&arguments.role, door.redirect_uri(), &nonce)).await?;
-            browser::show(sign_in.url(), !arguments.no_browser);
+            browser::show("Sign in at", sign_in.url(), settings.opens_browser());
             let answer = door.wait_for_code(sign_in.state(), limit);
             let code = wait_for_person(IN_BROWSER, limit, interrupt, answer).await?;
             (sign_in.state().clone(), code)
         }
         Flow::Oob => {
             let sign_in = interrupt.or(oidc.auth_url(&arguments.role, oob::REDIRECT_URI, &nonce)).await?;
-            browser::show(sign_in.url(), !arguments.no_browser);
+            browser::show("Sign in at", sign_in.url(), settings.opens_browser());
             let pasted = wait_for_paste(limit, interrupt, |text| {
                 let pasted = Pasted::parse(text)?;
                 pasted.params().state().map_or(Ok(()), |state| sign_in.check_state(state))?;
@@ -184,58 +187,108 @@ async fn through_vault(
             let code = pasted.await?.code_for(sign_in.state())?.clone();
             (sign_in.state().clone(), code)
         }
+        _ => {
+            return Err(Failure::new(Exit::Usage, "Vault signs nobody in on another device here")
+                .with_hint("add --via provider, or choose --flow oob"));
+        }
     };
     // Not to be interrupted: it may make a token, which must then be revoked.
     Ok(oidc.callback(&state, &code, &nonce).await?)
 }
 
-/// We make the address to sign in at, redeem the code, check the ID token, and bring it to Vault.
-async fn at_the_provider(
-    vault: &Vault,
-    arguments: &Arguments,
-    interrupt: &Interrupt,
-) -> Result<Login, Failure> {
-    let (settings, limit) = (&arguments.provider, arguments.time_limit());
-    let issuer = settings.issuer()?;
-    let secret = settings.client_secret(interrupt).await?;
-    let provider = interrupt.or(Provider::discover(issuer, settings.transport()?)).await?;
-    let client = Client::new(provider, settings.client_id());
-    let client = match secret {
-        Some(secret) => client.with_secret(secret),
-        None => client,
-    };
-    let callback = match arguments.flow {
-        Flow::Loopback => {
-            let door = Loopback::bind(LoopbackAddress::port(arguments.port)).await?;
-            let now = SystemTime::now();
-            let login =
-                client.authorize(door.redirect_uri()).with_scope("email").begin(&mut SystemRandom, now)?;
-            browser::show(&login.url, !arguments.no_browser);
-            wait_for_person(IN_BROWSER, limit, interrupt, door.wait(login.pending, limit, now)).await?
-        }
-        Flow::Oob => {
-            let now = SystemTime::now();
-            let login =
-                client.authorize(oob::REDIRECT_URI).with_scope("email").begin(&mut SystemRandom, now)?;
-            browser::show(&login.url, !arguments.no_browser);
-            let pasted = wait_for_paste(limit, interrupt, |text| {
-                let pasted = Pasted::parse(text)?;
-                if login.pending.matches_pasted(&pasted) {
-                    Ok(pasted)
-                } else {
-                    Err(OidcError::from(CallbackProblem::StateMismatch).into())
-                }
-            });
-            let pasted = pasted.await?;
-            login.pending.accept_pasted(&pasted, SystemTime::now())?
-        }
-    };
-    let tokens = interrupt.or(client.redeem(callback, SystemTime::now())).await?;
-    // Not to be interrupted: it may make a token, which must then be revoked.
-    Ok(vault.jwt(arguments.mount()).login(&arguments.role, tokens.id_token.as_secret()).await?)
+/// Somebody who signed in at the provider, now or in an earlier run.
+struct SignedIn {
+    client: Client,
+    id_token: Secret,
+    refresh_token: Option<Secret>,
+    /// Where it is kept, if it is.
+    kept: Option<Locked>,
 }
 
-const IN_BROWSER: &str = "Waiting for your sign-in in the browser";
+impl SignedIn {
+    /// We make the address to sign in at, redeem the code and check the ID token. With `--remember`, that is done once,
+    /// and then only when the sign-in can no longer be refreshed.
+    async fn at_the_provider(arguments: &Arguments, interrupt: &Interrupt) -> Result<Self, Failure> {
+        let settings = &arguments.provider;
+        let issuer = settings.issuer()?;
+        let kept = match arguments.remember {
+            true => {
+                let place = Sessions::open(arguments.cache_dir.as_deref())?;
+                let place = place.place(issuer, settings.client_id(), SCOPES);
+                Some(place.lock(arguments.sign_in.time_limit(), interrupt).await?)
+            }
+            false => None,
+        };
+        let secret = settings.client_secret(interrupt).await?;
+        let provider = interrupt.or(Provider::discover(issuer, settings.transport()?)).await?;
+        let client = Client::new(provider, settings.client_id());
+        let client = match secret {
+            Some(secret) => client.with_secret(secret),
+            None => client,
+        };
+        if let Some(locked) = &kept {
+            let mut session = locked.read();
+            let id_token = match session.fresh(SystemTime::now()) {
+                Some((id_token, _)) => Some(id_token),
+                None => locked.refresh(&client, &mut session).await?,
+            };
+            if let Some(id_token) = id_token {
+                let refresh_token = session.grant.map(|grant| grant.refresh_token().clone());
+                return Ok(Self { client, id_token, refresh_token, kept });
+            }
+        }
+        let tokens =
+            arguments.sign_in.at_provider(&client, SCOPES, sign_in::surroundings(), interrupt).await?;
+        if let Some(kept) = &kept {
+            kept.keep(&tokens)?;
+        }
+        let id_token = tokens.id_token.as_secret().clone();
+        Ok(Self { client, id_token, refresh_token: tokens.refresh_token, kept })
+    }
+
+    /// Gives the refresh token back, and lets the person sign out at the provider.
+    ///
+    /// The ID token is no part of the address: what opens a browser is seen by every account of the machine. The
+    /// provider asks the person once more instead.
+    async fn sign_out(self, arguments: &Arguments, interrupt: &Interrupt) -> Result<(), Failure> {
+        if let Some(kept) = &self.kept {
+            kept.forget()?;
+        }
+        if let Some(token) = self.refresh_token
+            && self.client.provider().metadata().endpoint(Endpoint::Revocation).is_some()
+        {
+            interrupt.or(self.client.revoke(&token, TokenKind::Refresh, SystemTime::now())).await?;
+        }
+        let settings = &arguments.sign_in;
+        let out = self.client.end_session();
+        if !settings.comes_back(&sign_in::surroundings()) {
+            let out = out.begin(&mut SystemRandom)?;
+            browser::show("To end your session there too, sign out at", &out.url, settings.opens_browser());
+            return Ok(());
+        }
+        let door = Loopback::bind(settings.loopback()).await?;
+        let out = out.with_redirect_uri(door.redirect_uri()).begin(&mut SystemRandom)?;
+        browser::show("Sign out at", &out.url, settings.opens_browser());
+        let limit = settings.time_limit();
+        match out.pending {
+            Some(pending) => {
+                let answer = door.wait_for_sign_out(pending, limit);
+                wait_for_person("Waiting for your sign-out in the browser", limit, interrupt, answer).await
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  login --secret team/kv//app/db --field password
+  login --via provider --flow device --secret kv/app --field key --decode base64 --out key.bin
+  login --via provider --remember --secret kv/app      the next one needs no browser
+  login --via provider --remember --logout --secret kv/app";
+
+/// What is asked for beside `openid`.
+const SCOPES: &str = "email";
 
 /// Compares the issuer that an answer names (RFC 9207) with where the person was sent. Vault alone knows the whole name
 /// of its provider; that it is the same server can be seen from here.

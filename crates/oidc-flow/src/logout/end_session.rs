@@ -101,6 +101,13 @@ pub struct PendingLogout {
 }
 
 impl PendingLogout {
+    /// Returns whether that came back from this sign-out, and leaves it under way.
+    #[cfg(all(feature = "loopback", not(target_arch = "wasm32")))]
+    pub(crate) fn matches(&self, callback: &CallbackParams) -> bool {
+        // Opened to be compared, in constant time.
+        callback.state().is_some_and(|found| self.state.is_same_as(found.expose_secret()))
+    }
+
     /// Takes what came back: only with the state of this sign-out is it known that the provider sent the person.
     ///
     /// # Errors

@@ -17,7 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use crate::{CallbackParams, CallbackProblem, Error, Pending, ValidatedCallback};
+use crate::{CallbackParams, CallbackProblem, Error, Pending, PendingLogout, ValidatedCallback};
 use page::Page;
 use request::{Incoming, Rules};
 
@@ -109,6 +109,18 @@ impl Loopback {
             Some((page, outcome))
         })
         .await?
+    }
+
+    /// Waits until the provider has sent the person back from signing out
+    /// ([OpenID Connect RP-Initiated Logout, 3](https://openid.net/specs/openid-connect-rpinitiated-1_0.html#RedirectionAfterLogout)).
+    /// Who comes without the state of this sign-out is turned away.
+    pub async fn wait_for_sign_out(self, pending: PendingLogout, limit: Duration) -> Result<(), Error> {
+        let mut waiting = Some(pending);
+        self.serve(limit, |callback| {
+            waiting.take_if(|pending| pending.matches(callback))?;
+            Some((Page::signed_out(), ()))
+        })
+        .await
     }
 
     /// Serves until a callback is taken and the page after it was delivered, or until the time is over.

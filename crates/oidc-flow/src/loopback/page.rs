@@ -22,6 +22,15 @@ impl Page {
         }
     }
 
+    /// Says that the sign-out is over.
+    pub(super) fn signed_out() -> Self {
+        Self {
+            title: "Signed out",
+            text: "You are signed out. You can close this window.".to_owned(),
+            closes_itself: true,
+        }
+    }
+
     /// Says why not. It stays open, since somebody has to read it.
     pub(super) fn refused(reason: &str) -> Self {
         Self { title: "Not signed in", text: sentence(reason), closes_itself: false }

@@ -439,3 +439,23 @@ async fn an_address_that_is_none_is_refused() {
     let door = Loopback::bind(LoopbackAddress::any_port().with_path("/")).await.unwrap();
     assert!(door.redirect_uri().ends_with(&format!(":{}/", door.port())));
 }
+
+#[tokio::test]
+async fn a_sign_out_comes_back_with_its_state_alone() {
+    let door = Loopback::bind(LoopbackAddress::any_port()).await.unwrap();
+    let port = door.port();
+    let out = client(&Script::default()).end_session().with_redirect_uri(door.redirect_uri());
+    let out = out.begin(&mut Counting::default()).unwrap();
+    let state = out.url.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
+    let browser = async {
+        for stray in ["/oidc/callback", "/oidc/callback?state=other", "/oidc/callback?code=c"] {
+            assert_eq!(status(&get(port, stray).await), "400", "{stray}");
+        }
+        let answer = get(port, &format!("/oidc/callback?state={state}")).await;
+        assert_eq!(status(&answer), "303");
+        get(port, "/oidc/callback/done").await
+    };
+    let (ended, page) = tokio::join!(door.wait_for_sign_out(out.pending.unwrap(), LIMIT), browser);
+    ended.unwrap();
+    assert!(page.contains("<h1>Signed out</h1>"), "{page}");
+}
