@@ -593,7 +593,7 @@ async fn a_terminal_over_ssh_is_offered_a_code_to_paste_and_told_why(backend: Ba
     let mut command = program(&ground.backend, env!("CARGO_BIN_EXE_login"), &arguments);
     command.env("SSH_CONNECTION", "192.0.2.1 1 192.0.2.2 22").env("DISPLAY", ":0");
     let mut terminal = Terminal::open();
-    let child = terminal.run(command);
+    let child = terminal.run(&command);
     let shown = terminal.read_until("Paste the code").await;
     assert!(shown.contains("a code carried over by hand, since this is an SSH session"), "{shown}");
     let address = shown.lines().find_map(|line| Url::parse(line.trim()).ok()).unwrap();
@@ -697,7 +697,7 @@ impl Terminal {
     }
 
     /// Runs a program with this as its terminal, but for its output.
-    fn run(&mut self, command: Command) -> Child {
+    fn run(&mut self, command: &Command) -> Child {
         // A session of its own, so that `/dev/tty` is this terminal too.
         let command = command.as_std();
         let mut inner = Command::new("setsid");

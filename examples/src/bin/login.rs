@@ -211,13 +211,12 @@ impl SignedIn {
     async fn at_the_provider(arguments: &Arguments, interrupt: &Interrupt) -> Result<Self, Failure> {
         let settings = &arguments.provider;
         let issuer = settings.issuer()?;
-        let kept = match arguments.remember {
-            true => {
-                let place = Sessions::open(arguments.cache_dir.as_deref())?;
-                let place = place.place(issuer, settings.client_id(), SCOPES);
-                Some(place.lock(arguments.sign_in.time_limit(), interrupt).await?)
-            }
-            false => None,
+        let kept = if arguments.remember {
+            let sessions = Sessions::open(arguments.cache_dir.as_deref())?;
+            let place = sessions.place(issuer, settings.client_id(), SCOPES);
+            Some(place.lock(arguments.sign_in.time_limit(), interrupt).await?)
+        } else {
+            None
         };
         let secret = settings.client_secret(interrupt).await?;
         let provider = interrupt.or(Provider::discover(issuer, settings.transport()?)).await?;
