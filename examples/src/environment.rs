@@ -64,7 +64,7 @@ impl VaultArguments {
                 .while_doing("the address of Vault")
                 .with_hint("--vault or VAULT_ADDR is an address such as https://vault.example:8200")
         })?;
-        let vault = Vault::over(address, transport(self.ca.as_deref(), "--vault-ca (VAULT_CACERT)")?);
+        let vault = Vault::new(address, transport(self.ca.as_deref(), "--vault-ca (VAULT_CACERT)")?);
         Ok(vault.with_namespace(self.namespace.as_deref().unwrap_or_default())?)
     }
 

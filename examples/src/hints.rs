@@ -59,7 +59,11 @@ impl From<vault::Error> for Failure {
             }
             _ => (Exit::Refused, None),
         };
-        with(Self::of(exit, &error), hint)
+        match &error {
+            // It speaks for its cause, which then is not seen as what it is.
+            E::Transport(cause) => with(Self::of(exit, cause), hint),
+            error => with(Self::of(exit, error), hint),
+        }
     }
 }
 

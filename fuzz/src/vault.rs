@@ -19,10 +19,10 @@ use latchkey_vault_client::sys::{
     ListMounts, ListPolicies, MountKind, ReadCapabilities, ReadCors, ReadHealth, ReadPolicy, ReadSealStatus,
 };
 use latchkey_vault_client::token::{
-    CreateToken, ListAccessors, LookupSelf, ReadRole, RenewSelf, RevokeSelf, Token, TokenRequest,
+    CreateToken, ListAccessors, LookupSelf, ReadRole, RenewSelf, RevokeSelf, TokenRequest,
 };
 use latchkey_vault_client::wrapping::{LookupWrapping, Rewrap, Unwrap};
-use latchkey_vault_client::{Config, Data, Error, Vault, logical};
+use latchkey_vault_client::{Config, Data, Error, Token, Vault, logical};
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
@@ -127,9 +127,9 @@ fn answers_of_others(status: u16, body: &[u8]) -> Vec<Came> {
         Came::of(ReadPolicy::new("p"), status, body),
         Came::of(ReadCapabilities::new(&["p"]), status, body),
         Came::of(Ok(ReadCors), status, body),
-        Came::of(logical::Read::new("p"), status, body),
-        Came::of(logical::List::new("p"), status, body),
-        Came::of(logical::Write::new("p", &()), status, body),
+        Came::of(logical::ReadPath::new("p"), status, body),
+        Came::of(logical::ListPath::new("p"), status, body),
+        Came::of(logical::WritePath::new("p", &()), status, body),
     ]
 }
 
@@ -188,9 +188,9 @@ fn path(bytes: &[u8]) {
         expect_segments(request.path(), &["v1", mount, "data", path]);
         assert_eq!(request.query(), None);
     }
-    let (Ok(read), sent) = (logical::Read::new(path), Arc::new(Recorder::default())) else { return };
+    let (Ok(read), sent) = (logical::ReadPath::new(path), Arc::new(Recorder::default())) else { return };
     let address = made_url("https://vault.example/behind/a/proxy");
-    let Ok(vault) = Vault::over(address, sent.clone()).with_namespace(namespace) else { return };
+    let Ok(vault) = Vault::new(address, sent.clone()).with_namespace(namespace) else { return };
     assert!(at_once(vault.perform(read)).is_ok());
     let sent = sent.0.lock().map(|sent| sent.clone()).unwrap_or_default();
     let url = sent.first().and_then(Request::url).cloned();
@@ -256,7 +256,7 @@ fn environment(bytes: &[u8]) {
                 assert!(!is_secret || !shown.contains(token), "{shown}");
             }
             // What is built of it fails in words, if at all.
-            if let Err(error) = config.vault(Recorder::default()) {
+            if let Err(error) = config.vault(Arc::new(Recorder::default())) {
                 expect_sound(&error);
             }
         }

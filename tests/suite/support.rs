@@ -63,7 +63,7 @@ pub fn pasted(text: &str) -> Pasted {
 
 /// The Vault without a token.
 pub fn vault(backend: &Backend) -> Vault {
-    Vault::over(backend.vault_address.clone(), backend.transport.clone())
+    Vault::new(backend.vault_address.clone(), backend.transport.clone())
 }
 
 /// The Vault with the root token.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use latchkey_transport::{Secret, Transport};
+use latchkey_transport::{Secret, SharedTransport};
 use url::Url;
 
 use crate::{Error, Token, Vault, duration};
@@ -111,7 +111,7 @@ impl Config {
     /// Returns a handle with the address, the namespace and the token of the environment.
     ///
     /// Fails with [`Error::InvalidPath`] for a namespace that cannot be called.
-    pub fn vault(&self, transport: impl Transport + 'static) -> Result<Vault, Error> {
+    pub fn vault(&self, transport: SharedTransport) -> Result<Vault, Error> {
         let vault = Vault::new(self.address.clone(), transport);
         let vault = vault.with_namespace(self.namespace.as_deref().unwrap_or_default())?;
         Ok(match &self.token {

@@ -85,8 +85,8 @@ pub enum Error {
         cause: std::io::Error,
     },
     /// The source of randomness gave nothing, so no login can be begun.
-    #[error("no client nonce can be made")]
-    RandomUnavailable(#[from] latchkey_transport::RandomUnavailable),
+    #[error(transparent)]
+    Random(#[from] latchkey_transport::RandomUnavailable),
 
     // The person, or the operator of the auth method: the login was refused.
     /// The login was refused. Never repeated as it is.
@@ -242,7 +242,7 @@ pub enum Error {
 
     // The network.
     /// No whole reply arrived. See the source; transient where the source is.
-    #[error("no reply came from the server")]
+    #[error(transparent)]
     Transport(#[from] latchkey_transport::Error),
 }
 
@@ -356,7 +356,7 @@ impl Error {
             Self::InvalidClientNonce => "vault_invalid_client_nonce",
             Self::InvalidVariable { .. } => "vault_invalid_variable",
             Self::UnreadableFile { .. } => "vault_unreadable_file",
-            Self::RandomUnavailable(_) => "vault_random_unavailable",
+            Self::Random(_) => "vault_random_unavailable",
             Self::LoginRefused { .. } => "vault_login_refused",
             Self::NoAuthUrl { .. } => "vault_no_auth_url",
             Self::InsecureAuthUrl { .. } => "vault_insecure_auth_url",

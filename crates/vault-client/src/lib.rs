@@ -16,7 +16,9 @@ pub mod token;
 pub mod wrapping;
 
 // What crosses the wire.
+mod credential;
 mod duration;
+mod login;
 mod merge;
 mod messages;
 mod path;
@@ -29,12 +31,12 @@ mod problem;
 #[cfg(test)]
 mod script;
 
-pub use auth::Login;
 pub use config::Config;
+pub use credential::{Lease, Token, TokenType};
 pub use error::{Error, Refusal};
-pub use kv2::Read;
+pub use kv2::read::Read;
+pub use login::Login;
 pub use messages::Messages;
 pub use problem::{Gone, LoginProblem, MountProblem, PathPart, PathProblem, TokenProblem, ValueKind};
 pub use secret::Data;
-pub use token::{Lease, Token, TokenType};
 pub use vault::Vault;

@@ -3,7 +3,7 @@
 use latchkey_transport::{Body, Exchange, Method, Replay, Reply, Request};
 use serde::Serialize;
 
-use crate::auth::AuthReply;
+use crate::login::AuthReply;
 use crate::messages::Messages;
 use crate::path::Path;
 use crate::reply::{self, Envelope, JSON, LIST_LIMIT};
@@ -24,12 +24,12 @@ impl<'a> Logical<'a> {
 
     /// Reads a path; `None` where it is served but empty.
     pub async fn read(&self, path: &str) -> Result<Option<Answer>, Error> {
-        self.vault.perform(Read::new(path)?).await
+        self.vault.perform(ReadPath::new(path)?).await
     }
 
     /// Lists what is below a path; names that end in `/` have more below them.
     pub async fn list(&self, path: &str) -> Result<Vec<String>, Error> {
-        self.vault.perform(List::new(path)?).await
+        self.vault.perform(ListPath::new(path)?).await
     }
 
     /// Writes to a path. What comes back is empty for most.
@@ -44,13 +44,13 @@ impl<'a> Logical<'a> {
     /// ```
     pub async fn write<T: Serialize + ?Sized>(&self, path: &str, body: &T) -> Result<Answer, Error> {
         // Written first, so that nothing of the caller's type lives on while the call is under way.
-        let write = Write::new(path, body);
+        let write = WritePath::new(path, body);
         self.vault.perform(write?).await
     }
 
     /// Deletes a path. That there was nothing is no error where the server does not make it one.
     pub async fn delete(&self, path: &str) -> Result<(), Error> {
-        self.vault.perform(Delete::new(path)?).await
+        self.vault.perform(DeletePath::new(path)?).await
     }
 }
 
@@ -90,18 +90,18 @@ impl Answer {
 
 /// `GET <path>`
 #[derive(Clone, Debug)]
-pub struct Read {
+pub struct ReadPath {
     path: String,
 }
 
-impl Read {
+impl ReadPath {
     /// Reads a path. Fails with [`Error::InvalidPath`].
     pub fn new(path: &str) -> Result<Self, Error> {
         Ok(Self { path: api_path(path)?.into_string() })
     }
 }
 
-impl Exchange for Read {
+impl Exchange for ReadPath {
     type Output = Option<Answer>;
     type Error = Error;
 
@@ -124,18 +124,18 @@ impl Exchange for Read {
 
 /// `GET <path>?list=true`, which servers take for `LIST` and no proxy stumbles over.
 #[derive(Clone, Debug)]
-pub struct List {
+pub struct ListPath {
     path: String,
 }
 
-impl List {
+impl ListPath {
     /// Lists what is below a path. Fails with [`Error::InvalidPath`].
     pub fn new(path: &str) -> Result<Self, Error> {
         Ok(Self { path: api_path(path)?.parameter("list", "true").into_string() })
     }
 }
 
-impl Exchange for List {
+impl Exchange for ListPath {
     type Output = Vec<String>;
     type Error = Error;
 
@@ -154,12 +154,12 @@ impl Exchange for List {
 
 /// `POST <path>`
 #[derive(Clone, Debug)]
-pub struct Write {
+pub struct WritePath {
     path: String,
     body: Body,
 }
 
-impl Write {
+impl WritePath {
     /// Writes `body`, as JSON, to a path.
     ///
     /// Fails with [`Error::InvalidPath`] or [`Error::UnwritableBody`].
@@ -168,7 +168,7 @@ impl Write {
     }
 }
 
-impl Exchange for Write {
+impl Exchange for WritePath {
     type Output = Answer;
     type Error = Error;
 
@@ -187,18 +187,18 @@ impl Exchange for Write {
 
 /// `DELETE <path>`
 #[derive(Clone, Debug)]
-pub struct Delete {
+pub struct DeletePath {
     path: String,
 }
 
-impl Delete {
+impl DeletePath {
     /// Deletes a path. Fails with [`Error::InvalidPath`].
     pub fn new(path: &str) -> Result<Self, Error> {
         Ok(Self { path: api_path(path)?.into_string() })
     }
 }
 
-impl Exchange for Delete {
+impl Exchange for DeletePath {
     type Output = ();
     type Error = Error;
 
@@ -226,34 +226,34 @@ mod tests {
 
     #[test]
     fn any_path_is_called_below_v1() {
-        let read = Read::new("sys/mounts/team/secret").unwrap().request();
+        let read = ReadPath::new("sys/mounts/team/secret").unwrap().request();
         assert_eq!((read.method(), read.path()), (Method::Get, "/v1/sys/mounts/team/secret"));
-        let list = List::new("secret/metadata/").unwrap().request();
+        let list = ListPath::new("secret/metadata/").unwrap().request();
         assert_eq!(
             (list.method(), list.path(), list.query()),
             (Method::Get, "/v1/secret/metadata", Some("list=true"))
         );
         let write =
-            Write::new("sys/policies/acl/a b", &serde_json::json!({"policy": "x"})).unwrap().request();
+            WritePath::new("sys/policies/acl/a b", &serde_json::json!({"policy": "x"})).unwrap().request();
         assert_eq!((write.method(), write.path()), (Method::Post, "/v1/sys/policies/acl/a%20b"));
         assert_eq!(write.header("content-type"), Some("application/json"));
         assert_eq!(write.body().unwrap().expose_secret(), br#"{"policy":"x"}"#);
-        let delete = Delete::new("/auth/oidc").unwrap().request();
+        let delete = DeletePath::new("/auth/oidc").unwrap().request();
         assert_eq!((delete.method(), delete.path()), (Method::Delete, "/v1/auth/oidc"));
     }
 
     #[test]
     fn no_path_leaves_the_api() {
-        assert!(Read::new("../ui").is_err());
-        assert!(List::new("a//b").is_err());
-        assert!(Write::new("", &()).is_err());
-        assert!(Delete::new("a/../b").is_err());
+        assert!(ReadPath::new("../ui").is_err());
+        assert!(ListPath::new("a//b").is_err());
+        assert!(WritePath::new("", &()).is_err());
+        assert!(DeletePath::new("a/../b").is_err());
     }
 
     #[test]
     fn an_answer_has_data_and_warnings() {
         let body = r#"{"request_id":"a","data":{"type":"kv","options":{"version":"2"}},"warnings":["mind"],"auth":null}"#;
-        let answer = Read::new("x").unwrap().receive(Reply::new(200, body)).unwrap().unwrap();
+        let answer = ReadPath::new("x").unwrap().receive(Reply::new(200, body)).unwrap().unwrap();
         assert_eq!(answer.data.text("type").unwrap(), "kv");
         assert_eq!(answer.warnings.to_string(), "mind");
         assert!(answer.login.is_none());
@@ -262,19 +262,19 @@ mod tests {
     #[test]
     fn some_paths_answer_without_an_envelope() {
         let answer =
-            Read::new("sys/seal-status").unwrap().receive(Reply::new(200, "{\"sealed\":true,\"t\":3}\n"));
+            ReadPath::new("sys/seal-status").unwrap().receive(Reply::new(200, "{\"sealed\":true,\"t\":3}\n"));
         let data = answer.unwrap().unwrap().data;
         assert_eq!((data.raw("sealed").unwrap(), data.json()), ("true", r#"{"sealed":true,"t":3}"#));
         let empty = r#"{"request_id":"a","data":null,"warnings":["mind"]}"#;
         assert_eq!(
-            Read::new("x").unwrap().receive(Reply::new(200, empty)).unwrap().unwrap().data.json(),
+            ReadPath::new("x").unwrap().receive(Reply::new(200, empty)).unwrap().unwrap().data.json(),
             "null"
         );
     }
 
     #[test]
     fn a_write_may_answer_nothing_or_make_a_token() {
-        let write = || Write::new("x", &()).unwrap();
+        let write = || WritePath::new("x", &()).unwrap();
         let nothing = write().receive(Reply::new(204, "")).unwrap();
         assert!(nothing.data.is_empty() && nothing.login.is_none());
         assert_eq!(nothing.data.json(), "null");
@@ -289,19 +289,19 @@ mod tests {
     #[test]
     fn nothing_there_reads_as_none_and_lists_as_nothing() {
         let empty = || Reply::new(404, r#"{"errors":[]}"#);
-        assert!(Read::new("x").unwrap().receive(empty()).unwrap().is_none());
-        assert!(List::new("x").unwrap().receive(empty()).unwrap().is_empty());
+        assert!(ReadPath::new("x").unwrap().receive(empty()).unwrap().is_none());
+        assert!(ListPath::new("x").unwrap().receive(empty()).unwrap().is_empty());
         let unserved =
             || Reply::new(404, r#"{"errors":["no handler for route \"x\". route entry not found."]}"#);
-        assert!(matches!(Read::new("x").unwrap().receive(unserved()), Err(Error::NotFound(_))));
-        assert!(matches!(List::new("x").unwrap().receive(unserved()), Err(Error::NotFound(_))));
+        assert!(matches!(ReadPath::new("x").unwrap().receive(unserved()), Err(Error::NotFound(_))));
+        assert!(matches!(ListPath::new("x").unwrap().receive(unserved()), Err(Error::NotFound(_))));
     }
 
     #[test]
     fn a_list_tells_its_keys() {
         let body = r#"{"data":{"keys":["a","dir/"]}}"#;
-        assert_eq!(List::new("x").unwrap().receive(Reply::new(200, body)).unwrap(), ["a", "dir/"]);
-        assert!(List::new("x").unwrap().receive(Reply::new(200, "{}")).is_err());
+        assert_eq!(ListPath::new("x").unwrap().receive(Reply::new(200, body)).unwrap(), ["a", "dir/"]);
+        assert!(ListPath::new("x").unwrap().receive(Reply::new(200, "{}")).is_err());
     }
 
     #[test]
@@ -312,7 +312,7 @@ mod tests {
                 docs for the appropriate API endpoints to use. If using the {product} for this operation."]}}"#
             )
             .replace('\n', " ");
-            let error = Read::new("secret/a").unwrap().receive(Reply::new(404, body)).unwrap_err();
+            let error = ReadPath::new("secret/a").unwrap().receive(Reply::new(404, body)).unwrap_err();
             assert_eq!(
                 error.to_string(),
                 "/v1/secret/a is in a versioned KV store (v2), where secrets are read below data/"
@@ -322,9 +322,9 @@ mod tests {
 
     #[test]
     fn what_may_make_or_lose_something_is_not_repeated_lightly() {
-        assert_eq!(Read::new("database/creds/x").unwrap().replay(), Replay::AfterRefusal);
-        assert_eq!(Write::new("x", &()).unwrap().replay(), Replay::AfterRefusal);
-        assert_eq!(Delete::new("x").unwrap().replay(), Replay::AfterRefusal);
-        assert_eq!(List::new("x").unwrap().replay(), Replay::Safe);
+        assert_eq!(ReadPath::new("database/creds/x").unwrap().replay(), Replay::AfterRefusal);
+        assert_eq!(WritePath::new("x", &()).unwrap().replay(), Replay::AfterRefusal);
+        assert_eq!(DeletePath::new("x").unwrap().replay(), Replay::AfterRefusal);
+        assert_eq!(ListPath::new("x").unwrap().replay(), Replay::Safe);
     }
 }

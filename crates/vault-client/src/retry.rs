@@ -244,7 +244,7 @@ mod tests {
     #[tokio::test(flavor = "current_thread")]
     async fn a_read_outlasts_a_restart_within_one_deadline() {
         let script = script([lost(), Ok(sealed()), Ok(Reply::new(404, r#"{"errors":[]}"#))]);
-        let vault = Vault::over("https://vault".parse().unwrap(), script.clone());
+        let vault = Vault::new("https://vault".parse().unwrap(), script.clone());
         let mut waiting = Slept::default();
         let retry = Retry::default().with_deadline(Duration::from_secs(20));
         let read = ReadSecret::new("secret", "a").unwrap();
@@ -258,7 +258,7 @@ mod tests {
     async fn a_write_is_repeated_only_before_it_ran() {
         let run = async |outcomes: Vec<Result<Reply, TransportError>>| {
             let script = script(outcomes);
-            let vault = Vault::over("https://vault".parse().unwrap(), script.clone());
+            let vault = Vault::new("https://vault".parse().unwrap(), script.clone());
             let write = WriteSecret::new("secret", "a", &json!({}), Cas::None).unwrap();
             let outcome = vault.perform_with(write, &Retry::default(), &mut Slept::default()).await;
             (outcome.unwrap_err().code(), script.sent().len())
@@ -271,7 +271,7 @@ mod tests {
     #[test]
     fn a_call_with_pauses_can_be_spawned() {
         fn spawnable<T: Send>(_: T) {}
-        let vault = Vault::over("https://vault".parse().unwrap(), script([]));
+        let vault = Vault::new("https://vault".parse().unwrap(), script([]));
         let read = ReadSecret::new("secret", "a").unwrap();
         spawnable(vault.perform_with(read, &Retry::default(), &mut Slept::default()));
     }
@@ -279,7 +279,7 @@ mod tests {
     #[tokio::test(flavor = "current_thread")]
     async fn the_token_does_not_come_back_in_an_error() {
         let script = script([Ok(Reply::new(403, r#"{"errors":["token sesame is bad"]}"#))]);
-        let vault = Vault::over("https://vault".parse().unwrap(), script)
+        let vault = Vault::new("https://vault".parse().unwrap(), script)
             .with_token(&crate::Token::new("sesame").unwrap());
         let read = ReadSecret::new("secret", "a").unwrap();
         let outcome = vault.perform_with(read, &Retry::default(), &mut Slept::default()).await;
@@ -299,7 +299,7 @@ mod tests {
         // A sealed server has not spent the state.
         for (outcomes, sent) in [(vec![lost()], 1), (vec![Ok(sealed()), Ok(Reply::new(400, ""))], 2)] {
             let script = script(outcomes);
-            let vault = Vault::over("https://vault".parse().unwrap(), script.clone());
+            let vault = Vault::new("https://vault".parse().unwrap(), script.clone());
             let callback = OidcCallback::new("oidc", &secret, &secret, &nonce).unwrap();
             vault.perform_with(callback, &Retry::default(), &mut Slept::default()).await.unwrap_err();
             assert_eq!(script.sent().len(), sent);

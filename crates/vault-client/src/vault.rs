@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use latchkey_transport::{Exchange, MaybeSend, MaybeSync, Perform, Request, SharedTransport, Transport};
+use latchkey_transport::{Exchange, MaybeSend, MaybeSync, Perform, Request, SharedTransport};
 use url::Url;
 
 use crate::auth::{AppRoleAuth, JwtAuth, KubernetesAuth, OidcAuth, UserpassAuth};
@@ -42,12 +42,7 @@ pub struct Vault {
 impl Vault {
     /// Returns a handle on the server at `address`, which may have a path if the server sits behind a proxy that
     /// expects one (`https://example.org/vault`).
-    pub fn new(address: Url, transport: impl Transport + 'static) -> Self {
-        Self::over(address, Arc::new(transport))
-    }
-
-    /// The same for a transport that others use as well.
-    pub fn over(address: Url, transport: SharedTransport) -> Self {
+    pub fn new(address: Url, transport: SharedTransport) -> Self {
         let address = String::from(address);
         let address = address.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
         Self { address: address.into(), namespace: "".into(), token: None, transport }
@@ -254,7 +249,7 @@ mod tests {
     use crate::{PathProblem, Read};
 
     fn vault(address: &str, script: &Arc<Script>) -> Vault {
-        Vault::over(address.parse().unwrap(), script.clone())
+        Vault::new(address.parse().unwrap(), script.clone())
     }
 
     const MISSING: &str = r#"{"errors":[]}"#;

@@ -26,7 +26,7 @@ impl<'a> Wrapping<'a> {
     ///
     /// ```no_run
     /// # use std::time::Duration;
-    /// # use latchkey_vault_client::{Error, Vault, kv2::ReadSecret, token::Token};
+    /// # use latchkey_vault_client::{Error, Vault, kv2::ReadSecret, Token};
     /// # async fn f(vault: Vault, hand_over: impl Fn(&Token), receive: impl Fn() -> Token) -> Result<(), Error> {
     /// let read = ReadSecret::new("secret", "team/app")?;
     /// let wrapped = vault.wrapping().perform(read, Duration::from_secs(60)).await?;
@@ -440,7 +440,7 @@ mod tests {
     async fn what_was_wrapped_by_another_call_is_left_where_it_is() {
         let info = r#"{"request_id":"a","data":{"creation_path":"cubbyhole/forged","creation_time":"x","creation_ttl":60}}"#;
         let script = script([Ok(Reply::new(200, info))]);
-        let vault = Vault::over("https://vault".parse().unwrap(), script.clone());
+        let vault = Vault::new("https://vault".parse().unwrap(), script.clone());
         let error = vault.wrapping().unwrap(&token(), "secret/data/a").await.unwrap_err();
         let expected = "what is wrapped is the answer of cubbyhole/forged and not of secret/data/a";
         assert_eq!((error.to_string().as_str(), script.sent().len()), (expected, 1));

@@ -3,10 +3,10 @@
 use latchkey_transport::{Body, Exchange, Method, Replay, Reply, Request, Secret};
 use serde::Serialize;
 
-use super::{Attempt, Login};
+use crate::login::Attempt;
 use crate::path::Path;
 use crate::reply::{self, JSON};
-use crate::{Error, PathPart, Vault};
+use crate::{Error, Login, PathPart, Vault};
 
 /// An `AppRole` auth method. Made by [`Vault::approle`].
 #[derive(Clone, Copy, Debug)]

@@ -5,8 +5,8 @@ use std::path::{Path as FilePath, PathBuf};
 use latchkey_transport::{Exchange, Replay, Reply, Request, Secret};
 use zeroize::Zeroizing;
 
-use super::{JwtLogin, Login};
-use crate::{Error, Vault};
+use super::JwtLogin;
+use crate::{Error, Login, Vault};
 
 /// A Kubernetes auth method. Made by [`Vault::kubernetes`].
 #[derive(Clone, Copy, Debug)]
@@ -147,7 +147,7 @@ mod tests {
         let file = ServiceAccountToken::at(folder.path().join("token"));
         let refused = || Ok(Reply::new(400, ""));
         let script = script([refused(), refused()]);
-        let vault = Vault::over("https://vault".parse().unwrap(), script.clone());
+        let vault = Vault::new("https://vault".parse().unwrap(), script.clone());
         for text in ["first\n", "second\n"] {
             std::fs::write(file.path(), text).unwrap();
             vault.kubernetes("kubernetes").login_from_file("app", &file).await.unwrap_err();

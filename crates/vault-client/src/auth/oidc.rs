@@ -11,10 +11,10 @@ use serde_json::value::RawValue;
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::{Attempt, Login};
+use crate::login::Attempt;
 use crate::path::Path;
 use crate::reply::{self, Envelope, JSON};
-use crate::{Error, PathPart, Vault};
+use crate::{Error, Login, PathPart, Vault};
 
 /// An OIDC auth method. Made by [`Vault::oidc`].
 ///
@@ -384,7 +384,7 @@ mod tests {
         let text = nonce();
         assert_eq!(text.expose_secret(), "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA");
         assert!(!format!("{text:?}").contains("AQID"));
-        assert!(matches!(ClientNonce::generate(&mut Empty), Err(Error::RandomUnavailable(_))));
+        assert!(matches!(ClientNonce::generate(&mut Empty), Err(Error::Random(_))));
     }
 
     #[test]

@@ -10,9 +10,9 @@ use latchkey_transport::{Body, Exchange, Method, Replay, Reply, Request, Secret}
 use serde::Serialize;
 
 use super::oidc::{AuthUrl, ClientNonce, OidcAuth, oidc_path};
-use super::{Attempt, Login};
+use crate::login::Attempt;
 use crate::reply::{self, JSON};
-use crate::{Error, LoginProblem};
+use crate::{Error, Login, LoginProblem};
 
 impl OidcAuth<'_> {
     /// Asks once whether the person is done.
@@ -259,7 +259,7 @@ mod tests {
         let mut all = vec![Ok(Reply::new(200, begun))];
         all.extend(outcomes);
         let script = script(all);
-        let vault = Vault::over("https://vault".parse().unwrap(), script.clone());
+        let vault = Vault::new("https://vault".parse().unwrap(), script.clone());
         let oidc = vault.oidc("oidc");
         let auth_url = oidc.auth_url("device", "urn:x", &nonce()).await.unwrap();
         assert_eq!((auth_url.user_code(), auth_url.state().expose_secret()), (Some("ABCD"), "st_1"));
@@ -315,7 +315,7 @@ mod tests {
     async fn the_waiting_can_be_spawned() {
         fn spawnable<T: Send>(_: T) {}
         let begun = r#"{"data":{"auth_url":"https://idp.example/device?state=st_1"}}"#;
-        let vault = Vault::over("https://vault".parse().unwrap(), script([Ok(Reply::new(200, begun))]));
+        let vault = Vault::new("https://vault".parse().unwrap(), script([Ok(Reply::new(200, begun))]));
         let (oidc, nonce) = (vault.oidc("oidc"), nonce());
         let auth_url = oidc.auth_url("device", "urn:x", &nonce).await.unwrap();
         assert_eq!(auth_url.poll_interval(), None, "a browser that comes back here is not asked about");

@@ -3,10 +3,10 @@
 use latchkey_transport::{Body, Exchange, Method, Replay, Reply, Request, Secret};
 use serde::Serialize;
 
-use super::{Attempt, Login};
+use crate::login::Attempt;
 use crate::path::Path;
 use crate::reply::{self, JSON};
-use crate::{Error, PathPart, Vault};
+use crate::{Error, Login, PathPart, Vault};
 
 /// A userpass auth method, or one that is called like it: LDAP, Okta, RADIUS. Made by [`Vault::userpass`].
 #[derive(Clone, Copy, Debug)]

@@ -136,7 +136,7 @@ mod tests {
 
     async fn all(outcomes: &[&[&str]]) -> (Vec<Vec<String>>, Vec<String>) {
         let script = crate::script::script(outcomes.iter().map(|names| Ok(page(names))).collect::<Vec<_>>());
-        let vault = Vault::over("https://vault".parse().unwrap(), script.clone());
+        let vault = Vault::new("https://vault".parse().unwrap(), script.clone());
         let mut pages = vault.kv2("kv").pages("", 2).unwrap();
         let mut read = Vec::new();
         while let Some(names) = pages.next().await.unwrap() {

@@ -6,7 +6,7 @@ mod config;
 mod list;
 mod metadata;
 mod patch;
-mod read;
+pub(crate) mod read;
 mod subkeys;
 mod versions;
 mod write;
@@ -17,7 +17,7 @@ pub use metadata::{
     DeleteMetadata, MetadataSettings, PatchMetadata, ReadMetadata, SecretMetadata, VersionState,
     WriteMetadata,
 };
-pub use read::{Metadata, Read, ReadSecret, Secret};
+pub use read::{Metadata, ReadSecret, Secret};
 pub use subkeys::{ReadSubkeys, Subkeys};
 pub use versions::{ChangeVersions, DeleteLatest};
 pub use write::{Cas, PatchMethod, PatchSecret, Patched, WriteSecret};
@@ -25,7 +25,7 @@ pub use write::{Cas, PatchMethod, PatchSecret, Patched, WriteSecret};
 use serde::Serialize;
 
 use crate::path::Path;
-use crate::{Error, PathPart, Vault};
+use crate::{Error, PathPart, Read, Vault};
 
 /// A versioned key-value store. Made by [`Vault::kv2`].
 #[derive(Clone, Copy, Debug)]

@@ -3,8 +3,8 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Cas, Kv2, Metadata, PatchMethod, PatchSecret, Patched, Read, Secret, WriteSecret};
-use crate::{Error, Gone, merge, reply};
+use super::{Cas, Kv2, Metadata, PatchMethod, PatchSecret, Patched, Secret, WriteSecret};
+use crate::{Error, Gone, Read, merge, reply};
 
 impl Kv2<'_> {
     /// Changes fields of a secret and returns the version that has them: fields that are `null` are removed, objects
@@ -127,7 +127,7 @@ mod tests {
     }
 
     fn vault(script: &std::sync::Arc<Script>) -> Vault {
-        Vault::over("https://vault".parse().unwrap(), script.clone())
+        Vault::new("https://vault".parse().unwrap(), script.clone())
     }
 
     fn sent(script: &Script) -> Vec<(Method, String)> {

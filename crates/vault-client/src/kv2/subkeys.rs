@@ -4,10 +4,10 @@ use latchkey_transport::{Exchange, Method, Replay, Reply, Request};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Metadata, Read, path_below};
+use super::{Metadata, path_below};
 use crate::path::Path;
 use crate::reply::{self, Envelope};
-use crate::{Data, Error};
+use crate::{Data, Error, Read};
 
 /// The names in a version of a secret.
 #[derive(Clone, Debug)]

@@ -6,11 +6,10 @@ use std::time::Duration;
 use latchkey_transport::{Body, Exchange, Method, Replay, Reply, Request};
 use serde::Serialize;
 
-use super::TokenType;
-use crate::auth::AuthReply;
+use crate::login::AuthReply;
 use crate::path::Path;
 use crate::reply::{self, Envelope, JSON};
-use crate::{Error, Login, PathPart, duration};
+use crate::{Error, Login, PathPart, TokenType, duration};
 
 /// What a token is to be like. What is not set is as the server, or the role, has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

@@ -7,11 +7,11 @@ use std::time::Duration;
 use latchkey_transport::{Body, Exchange, Method, Replay, Reply, Request, Secret};
 use serde::Deserialize;
 
-use super::{Lease, Token, TokenType, about_the_named, naming, naming_accessor};
-use crate::auth::uses_left;
+use super::{about_the_named, naming, naming_accessor};
+use crate::login::uses_left;
 use crate::messages::Messages;
 use crate::reply::{self, Envelope, JSON, LIST_LIMIT};
-use crate::{Error, Login};
+use crate::{Error, Lease, Login, Token, TokenType};
 
 /// What the server knows of a token.
 #[derive(Clone)]

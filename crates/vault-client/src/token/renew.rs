@@ -5,10 +5,10 @@ use std::time::Duration;
 use latchkey_transport::{Body, Exchange, Method, Replay, Reply, Request, Secret};
 use serde::Deserialize;
 
-use super::{Lease, Token, about_the_named, naming, naming_accessor};
+use super::{about_the_named, naming, naming_accessor};
 use crate::messages::Messages;
 use crate::reply::{self, Envelope, JSON};
-use crate::{Error, duration};
+use crate::{Error, Lease, Token, duration};
 
 /// What a renewal granted.
 #[derive(Clone, Debug)]
