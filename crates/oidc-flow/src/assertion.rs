@@ -2,36 +2,13 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use latchkey_transport::{MaybeSend, MaybeSync, Random, RandomUnavailable, Secret};
+use latchkey_transport::{Random, RandomUnavailable};
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
-use zeroize::Zeroizing;
 
+use crate::signer::{Signer, Unique, sign, unix_seconds};
 use crate::{Authentication, Error, Misuse};
-
-/// Makes signatures with the client's key. In a browser that is WebCrypto, natively [`JsonWebTokenSigner`].
-#[cfg_attr(not(target_arch = "wasm32"), async_trait::async_trait)]
-#[cfg_attr(target_arch = "wasm32", async_trait::async_trait(?Send))]
-pub trait Signer: MaybeSend + MaybeSync {
-    /// Returns the algorithm's name for the header, such as `ES256`.
-    fn algorithm(&self) -> &str;
-
-    /// Returns the id under which the provider knows the key, where it has one.
-    fn key_id(&self) -> Option<&str>;
-
-    /// Signs: for ECDSA the two numbers one after the other, as JWS wants them (RFC 7518, 3.4).
-    async fn sign(&self, input: &[u8]) -> Result<Vec<u8>, SignerError>;
-}
-
-/// No signature was made: the key cannot be used, or is not there. An engine says no more, or it might say the key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the client's key makes no signature")]
-pub struct SignerError;
 
 /// Signed statements of who a client is, one for each request
 /// ([RFC 7523, 3](https://www.rfc-editor.org/rfc/rfc7523#section-3),
@@ -47,8 +24,7 @@ pub struct Assertions {
 
 struct Shared {
     signer: Box<dyn Signer>,
-    seed: Zeroizing<[u8; 32]>,
-    count: AtomicU64,
+    unique: Unique,
 }
 
 impl Assertions {
@@ -61,9 +37,7 @@ impl Assertions {
         expect(clippy::arc_with_non_send_sync, reason = "in a browser everything stays on one thread")
     )]
     pub fn new(signer: impl Signer + 'static, random: &mut impl Random) -> Result<Self, RandomUnavailable> {
-        let mut seed = Zeroizing::new([0; 32]);
-        random.fill(&mut *seed)?;
-        let shared = Shared { signer: Box::new(signer), seed, count: AtomicU64::new(0) };
+        let shared = Shared { signer: Box::new(signer), unique: Unique::draw(random)? };
         Ok(Self { shared: Arc::new(shared), audience: None })
     }
 
@@ -81,23 +55,18 @@ impl Assertions {
         issuer: &str,
         now: SystemTime,
     ) -> Result<Authentication, Error> {
-        let Shared { signer, seed, count } = &*self.shared;
-        let count = count.fetch_add(1, Ordering::Relaxed);
-        let id = Sha256::new().chain_update(**seed).chain_update(count.to_be_bytes()).finalize();
-        let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-        let mut header = json!({"alg": signer.algorithm(), "typ": "JWT"});
-        if let Some(key_id) = signer.key_id() {
-            header["kid"] = key_id.into();
+        let Shared { signer, unique } = &*self.shared;
+        // RFC 7523, 3: "The JWT MUST be digitally signed or have a Message Authentication Code".
+        if signer.algorithm() == "none" {
+            return Err(Misuse::UnusableClientKey.into());
         }
+        let now = unix_seconds(now);
         let claims = json!({
             "iss": client_id, "sub": client_id, "aud": self.audience.as_deref().unwrap_or(issuer),
-            "jti": URL_SAFE_NO_PAD.encode(id), "iat": now, "exp": now + Self::LIFETIME.as_secs(),
+            "jti": unique.next(), "iat": now, "exp": now + Self::LIFETIME.as_secs(),
         });
-        let encode = |value: serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
-        let input = format!("{}.{}", encode(header), encode(claims));
-        let signature = signer.sign(input.as_bytes()).await.map_err(|_| Misuse::UnusableClientKey)?;
-        let statement = format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature));
-        Ok(Authentication::Assertion(Secret::new(statement)))
+        let statement = sign(&**signer, "JWT", json!({}), &claims).await?;
+        Ok(Authentication::Assertion(statement))
     }
 }
 
@@ -110,95 +79,3 @@ impl fmt::Debug for Assertions {
             .finish_non_exhaustive()
     }
 }
-
-#[cfg(all(feature = "jsonwebtoken", not(target_arch = "wasm32")))]
-mod engine {
-    use std::fmt;
-
-    use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
-    use jsonwebtoken::{Algorithm as Engine, EncodingKey};
-    use latchkey_transport::Secret;
-
-    use super::{Signer, SignerError};
-    use crate::id_token::{Algorithm, engine_name};
-    use crate::pem;
-
-    /// The native signer: `jsonwebtoken` over aws-lc-rs.
-    pub struct JsonWebTokenSigner {
-        name: &'static str,
-        algorithm: Engine,
-        key: EncodingKey,
-        key_id: Option<String>,
-    }
-
-    impl JsonWebTokenSigner {
-        /// Takes a private key as PEM: PKCS #8, also PKCS #1 for RSA. The algorithm is one that the provider has
-        /// registered for this client.
-        pub fn from_pem(algorithm: Algorithm, pem: &Secret) -> Result<Self, SignerError> {
-            let key = pem::private_key(pem).ok_or(SignerError)?;
-            let key = match algorithm {
-                Algorithm::Es256 | Algorithm::Es384 => {
-                    EncodingKey::from_ec_der(key.pkcs8().ok_or(SignerError)?)
-                }
-                Algorithm::EdDsa => EncodingKey::from_ed_der(key.pkcs8().ok_or(SignerError)?),
-                _ => EncodingKey::from_rsa_der(key.inner().ok_or(SignerError)?),
-            };
-            let this = Self { name: algorithm.name(), algorithm: engine_name(algorithm), key, key_id: None };
-            // Found out now, and not at the first login.
-            this.make(b"")?;
-            Ok(this)
-        }
-
-        /// Takes the client's secret, for `client_secret_jwt` with `HS256`. RFC 7518, 3.2: "A key of the same size as
-        /// the hash output [...] or larger MUST be used": 32 bytes.
-        pub fn from_secret(secret: &Secret) -> Result<Self, SignerError> {
-            // Opened for the engine.
-            let secret = secret.expose_secret().as_bytes();
-            if secret.len() < 32 {
-                return Err(SignerError);
-            }
-            let key = EncodingKey::from_secret(secret);
-            Ok(Self { name: "HS256", algorithm: Engine::HS256, key, key_id: None })
-        }
-
-        /// Sets the id under which the provider knows the key.
-        pub fn with_key_id(mut self, key_id: impl Into<String>) -> Self {
-            self.key_id = Some(key_id.into());
-            self
-        }
-
-        fn make(&self, input: &[u8]) -> Result<Vec<u8>, SignerError> {
-            let signer =
-                (DEFAULT_PROVIDER.signer_factory)(&self.algorithm, &self.key).map_err(|_| SignerError)?;
-            signer.try_sign(input).map_err(|_| SignerError)
-        }
-    }
-
-    #[async_trait::async_trait]
-    impl Signer for JsonWebTokenSigner {
-        fn algorithm(&self) -> &str {
-            self.name
-        }
-
-        fn key_id(&self) -> Option<&str> {
-            self.key_id.as_deref()
-        }
-
-        async fn sign(&self, input: &[u8]) -> Result<Vec<u8>, SignerError> {
-            self.make(input)
-        }
-    }
-
-    impl fmt::Debug for JsonWebTokenSigner {
-        fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-            formatter
-                .debug_struct("JsonWebTokenSigner")
-                .field("algorithm", &self.name)
-                .field("key_id", &self.key_id)
-                .finish_non_exhaustive()
-        }
-    }
-}
-
-#[cfg(all(feature = "jsonwebtoken", not(target_arch = "wasm32")))]
-pub use engine::JsonWebTokenSigner;

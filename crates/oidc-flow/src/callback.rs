@@ -1,5 +1,6 @@
 //! What the sign-in page sends back.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use latchkey_transport::Secret;
 use url::Url;
 use url::form_urlencoded;
 
+use crate::json::Object;
 use crate::text::repeats;
 use crate::{CallbackProblem, Endpoint, Error, Refusal};
 
@@ -18,6 +20,10 @@ pub struct CallbackParams {
     state: Option<Secret>,
     issuer: Option<String>,
     refusal: Option<Refusal>,
+    id_token: Option<Secret>,
+    session_state: Option<Secret>,
+    response: Option<Secret>,
+    is_signed: bool,
 }
 
 impl CallbackParams {
@@ -32,9 +38,15 @@ impl CallbackParams {
         if encoded.len() > Self::LIMIT {
             return Err(CallbackProblem::TooLong { limit: Self::LIMIT });
         }
+        Self::collect(form_urlencoded::parse(encoded.as_bytes()))
+    }
+
+    fn collect<'a>(
+        pairs: impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)>,
+    ) -> Result<Self, CallbackProblem> {
         let mut seen = Vec::new();
         let (mut params, mut error, mut description) = (Self::default(), None, None);
-        for (name, value) in form_urlencoded::parse(encoded.as_bytes()) {
+        for (name, value) in pairs {
             let Some(name) = KNOWN.into_iter().find(|known| *known == name) else { continue };
             if seen.contains(&name) {
                 return Err(CallbackProblem::DuplicateParameter { parameter: name });
@@ -45,6 +57,12 @@ impl CallbackParams {
                 "code" => params.code = Some(Secret::new(value)).filter(|code| !code.is_empty()),
                 "state" => params.state = Some(Secret::new(value)),
                 "iss" => params.issuer = Some(value),
+                "id_token" => params.id_token = Some(Secret::new(value)),
+                "response" => params.response = Some(Secret::new(value)),
+                // Session Management, 2: "This string MUST NOT contain the space character."
+                "session_state" => {
+                    params.session_state = Some(value).filter(|text| !text.contains(' ')).map(Secret::new);
+                }
                 "error" => error = Some(value),
                 "error_description" => description = Some(value),
                 _ => {}
@@ -59,6 +77,16 @@ impl CallbackParams {
             Refusal::new(Endpoint::Authorization, &error, description.as_deref())
         });
         Ok(params)
+    }
+
+    /// Takes out what a signed answer says (JARM, 2.1). Its issuer was compared.
+    pub(crate) fn from_claims(claims: &Object) -> Result<Self, CallbackProblem> {
+        let members = claims.whole();
+        if members.iter().any(|(name, value)| KNOWN.contains(&name.as_str()) && !value.is_string()) {
+            return Err(CallbackProblem::Malformed);
+        }
+        let texts = members.iter().filter_map(|(name, value)| Some((name.into(), value.as_str()?.into())));
+        Ok(Self { is_signed: true, response: None, ..Self::collect(texts)? })
     }
 
     /// Reads a whole address, as it stands in a browser's address bar: its query, or its fragment
@@ -90,6 +118,27 @@ impl CallbackParams {
     /// Returns the issuer that the callback names ([RFC 9207](https://www.rfc-editor.org/rfc/rfc9207)).
     pub fn issuer(&self) -> Option<&str> {
         self.issuer.as_deref()
+    }
+
+    /// Returns the ID token that came beside the code, where one was asked for. Nobody has checked it.
+    pub(crate) fn id_token(&self) -> Option<&Secret> {
+        self.id_token.as_ref()
+    }
+
+    /// Returns the state of the provider's session
+    /// ([Session Management, 2](https://openid.net/specs/openid-connect-session-1_0.html#CreatingUpdatingSessions)).
+    pub fn session_state(&self) -> Option<&Secret> {
+        self.session_state.as_ref()
+    }
+
+    /// Returns whether this was taken out of an answer that the provider has signed
+    /// ([`Client::open`](crate::Client::open)).
+    pub fn is_signed(&self) -> bool {
+        self.is_signed
+    }
+
+    pub(crate) fn response(&self) -> Option<&Secret> {
+        self.response.as_ref()
     }
 
     /// Returns the refusal, if this is one.
@@ -172,8 +221,12 @@ pub struct ValidatedCallback {
     pub(crate) issuer: String,
     pub(crate) client_id: String,
     pub(crate) redirect_uri: String,
+    pub(crate) state: Secret,
     pub(crate) nonce: Secret,
     pub(crate) verifier: Secret,
+    pub(crate) id_token: Option<Secret>,
+    pub(crate) wants_id_token: bool,
+    pub(crate) session_state: Option<Secret>,
     pub(crate) scopes: Vec<String>,
     pub(crate) max_age: Option<Duration>,
     pub(crate) acr_values: Vec<String>,

@@ -4,9 +4,14 @@ use std::time::{Duration, SystemTime};
 
 use latchkey_transport::{Perform as _, Secret};
 
-use crate::id_token::{Algorithm, Expectations};
+use crate::id_token::{
+    Algorithm, Expectations, IdToken, IdTokenProblem, VerifiedIdToken, check_code, check_state,
+};
 use crate::token::RedeemCode;
-use crate::{Assertions, Authentication, Authorize, Error, Misuse, Provider, Tokens, ValidatedCallback};
+use crate::{
+    Assertions, Authentication, Authorize, CallbackParams, CallbackProblem, Error, Misuse, Provider, Tokens,
+    ValidatedCallback,
+};
 
 /// A client of a provider: the application that people sign in to.
 ///
@@ -111,19 +116,60 @@ impl Client {
             return Err(Misuse::OtherClient.into());
         }
         self.provider.prepare(now).await?;
+        let mut expectations = self
+            .expectations
+            .clone()
+            .with_nonce(callback.nonce.clone())
+            .with_acr_values(callback.acr_values.iter().cloned());
+        if let Some(max_age) = callback.max_age {
+            expectations = expectations.with_max_age(max_age);
+        }
+        let first = self.check_callbacks_token(&callback, &expectations, now).await?;
         let endpoint = self.provider.metadata().token_endpoint().clone();
         let redeem = RedeemCode::new(endpoint, self.id.as_str(), self.authentication(now).await?, &callback);
         let tokens = self.provider.transport().perform(redeem).await.map_err(|error| match error {
             Error::Transport(cause) => Error::Unredeemed(cause),
             other => other,
         })?;
-        let mut expectations =
-            self.expectations.clone().with_nonce(callback.nonce).with_acr_values(callback.acr_values);
-        if let Some(max_age) = callback.max_age {
-            expectations = expectations.with_max_age(max_age);
-        }
         let id_token = tokens.id_token().clone();
         let proof = self.provider.verify(id_token, &expectations, Some(tokens.access_token()), now).await?;
-        Ok(tokens.release(proof, &self.id, callback.scopes, now))
+        check_code(tokens.id_token(), &callback.code, false)?;
+        if let Some(first) = first {
+            // Core, 3.3.3.6: "the iss and sub Claim Values MUST be identical in both ID Tokens."
+            let same =
+                [("iss", first.issuer() == proof.issuer()), ("sub", first.subject() == proof.subject())];
+            if let Some((claim, _)) = same.into_iter().find(|(_, is_same)| !is_same) {
+                return Err(IdTokenProblem::NotTheCallbacks { claim }.into());
+            }
+        }
+        Ok(tokens.release(proof, &self.id, callback.scopes, callback.session_state, now))
+    }
+
+    /// Checks the ID token that came beside the code, where one was asked for: before the code is spent.
+    async fn check_callbacks_token(
+        &self,
+        callback: &ValidatedCallback,
+        expectations: &Expectations,
+        now: SystemTime,
+    ) -> Result<Option<VerifiedIdToken>, Error> {
+        if !callback.wants_id_token {
+            return Ok(None);
+        }
+        let token = IdToken::parse(callback.id_token.clone().ok_or(IdTokenProblem::Missing)?)?;
+        let proof = self.provider.verify(token.clone(), expectations, None, now).await?;
+        check_code(&token, &callback.code, true)?;
+        check_state(&token, &callback.state)?;
+        Ok(Some(proof))
+    }
+
+    /// Opens an answer that the provider has signed ([JARM](https://openid.net/specs/oauth-v2-jarm-final.html)): checks
+    /// signature, issuer, audience and expiry, and returns what it says. One that is not signed comes back as it is, and
+    /// is refused by [`Pending::accept`](crate::Pending::accept) where a signed one was asked for
+    /// ([`ResponseMode::QueryJwt`](crate::ResponseMode) and its like).
+    pub async fn open(&self, callback: CallbackParams, now: SystemTime) -> Result<CallbackParams, Error> {
+        let Some(response) = callback.response() else { return Ok(callback) };
+        let token = IdToken::parse(response.clone()).map_err(CallbackProblem::Response)?;
+        let claims = self.provider.check_response(token, &self.expectations, now).await?;
+        Ok(CallbackParams::from_claims(&claims)?)
     }
 }

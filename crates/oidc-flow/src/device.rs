@@ -381,7 +381,7 @@ impl Client {
                     Error::Transport(cause) => Error::Unredeemed(cause),
                     other => other,
                 })?;
-                let tokens = tokens.release(proof, self.client_id(), pending.scopes.clone(), now);
+                let tokens = tokens.release(proof, self.client_id(), pending.scopes.clone(), None, now);
                 Ok(DeviceProgress::SignedIn(Box::new(tokens)))
             }
             (_, DeviceStep::Wait { until }) => Ok(DeviceProgress::Waiting { until }),

@@ -185,6 +185,9 @@ pub enum Misuse {
         /// The parameter's name.
         name: String,
     },
+    /// An ID token was asked for in the callback, and the query to hold it: it would stand in logs and histories.
+    #[error("an ID token must not come in the query of an address")]
+    TokenInQuery,
     /// `prompt=none` together with another prompt (OpenID Connect Core, 3.1.2.1).
     #[error("the prompt none excludes every other")]
     PromptNotAlone,
@@ -227,6 +230,7 @@ impl Misuse {
             Self::PushRequired => "oidc_push_required",
             Self::InvalidScope => "oidc_invalid_scope",
             Self::ReservedParameter { .. } => "oidc_reserved_parameter",
+            Self::TokenInQuery => "oidc_token_in_query",
             Self::PromptNotAlone => "oidc_prompt_not_alone",
             Self::OtherClient => "oidc_other_client",
             Self::OtherIssuer => "oidc_other_issuer",
@@ -360,6 +364,15 @@ pub enum CallbackProblem {
         /// The issuer that the callback names, shortened.
         found: String,
     },
+    /// A signed answer was asked for, and this one is not signed, or was not opened
+    /// ([`Client::open`](crate::Client::open)).
+    #[error("the callback is not signed although that was asked for")]
+    NotSigned,
+    /// The signed answer does not prove what it should
+    /// ([JARM, 2.4](https://openid.net/specs/oauth-v2-jarm-final.html)). The cause speaks of an ID token, which is
+    /// checked alike.
+    #[error("the signed callback proves nothing")]
+    Response(#[source] IdTokenProblem),
     /// It holds neither a code nor an error.
     #[error("the callback holds no code")]
     CodeMissing,
@@ -375,6 +388,8 @@ impl CallbackProblem {
             Self::StateMismatch => "oidc_callback_state_mismatch",
             Self::IssuerMissing => "oidc_callback_issuer_missing",
             Self::IssuerMismatch { .. } => "oidc_callback_issuer_mismatch",
+            Self::NotSigned => "oidc_callback_not_signed",
+            Self::Response(_) => "oidc_callback_response",
             Self::CodeMissing => "oidc_callback_code_missing",
         }
     }

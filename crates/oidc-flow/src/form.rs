@@ -20,17 +20,18 @@ pub(crate) struct ClientForm {
     fields: Vec<(String, Field)>,
 }
 
+/// A value of a form or an address.
 #[derive(Clone)]
-enum Field {
+pub(crate) enum Field {
     Plain(String),
     Secret(Secret),
 }
 
 impl Field {
-    fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         match self {
             Self::Plain(text) => text,
-            // Opened for the body, which is secret.
+            // Opened for the body or the address, where the protocol wants it.
             Self::Secret(secret) => secret.expose_secret(),
         }
     }
@@ -44,6 +45,11 @@ impl ClientForm {
         authentication: Authentication,
     ) -> Self {
         Self { endpoint, address, client_id: client_id.into(), authentication, fields: Vec::new() }
+    }
+
+    pub(crate) fn with_field(mut self, name: impl Into<String>, value: Field) -> Self {
+        self.fields.push((name.into(), value));
+        self
     }
 
     pub(crate) fn with(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {

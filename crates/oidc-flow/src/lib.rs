@@ -32,6 +32,7 @@ mod authorize;
 mod callback;
 mod discovery;
 mod id_token;
+mod initiated;
 pub mod oob;
 mod pending;
 mod pushed;
@@ -67,9 +68,10 @@ mod json;
 mod pem;
 mod pkce;
 mod refusal;
+mod signer;
 mod text;
 
-pub use assertion::{Assertions, Signer, SignerError};
+pub use assertion::Assertions;
 pub use authentication::Authentication;
 pub use authorize::{Authorization, Authorize, Prompt, ResponseMode};
 pub use callback::{CallbackParams, StateCheck, ValidatedCallback};
@@ -84,20 +86,25 @@ pub use id_token::{
     Algorithm, Expectations, FetchKeys, IdToken, IdTokenProblem, SharedVerifier, SignatureCheck,
     VerifiedIdToken, Verifier, VerifierError,
 };
+pub use initiated::InitiatedLogin;
 pub use introspect::{ActiveToken, Introspect, Introspection};
-pub use logout::{EndSession, LogoutProblem, LogoutToken, PendingLogout, SigningOut};
+pub use logout::{
+    EndSession, FrontChannelLogout, LogoutProblem, LogoutToken, PendingLogout, SessionCheck, SessionStatus,
+    SigningOut,
+};
 pub use pending::Pending;
 pub use provider::Provider;
 pub use refresh::{Grant, Refresh, Refreshed, RefreshedTokens, UnverifiedRefresh};
 pub use refusal::{Refusal, RefusalReason};
 pub use revoke::{Revoke, TokenKind};
+pub use signer::{Signer, SignerError};
 pub use token::{RedeemCode, Tokens, UnverifiedTokens};
 pub use token_exchange::{ExchangedToken, TokenExchange, TokenType};
 pub use userinfo::{FetchUserInfo, UnverifiedUserInfo, UserInfo, UserInfoProblem};
 
 #[cfg(all(feature = "jsonwebtoken", not(target_arch = "wasm32")))]
-pub use assertion::JsonWebTokenSigner;
-#[cfg(all(feature = "jsonwebtoken", not(target_arch = "wasm32")))]
 pub use id_token::JsonWebToken;
 #[cfg(all(feature = "loopback", not(target_arch = "wasm32")))]
 pub use loopback::{Loopback, LoopbackAddress, LoopbackHost};
+#[cfg(all(feature = "jsonwebtoken", not(target_arch = "wasm32")))]
+pub use signer::JsonWebTokenSigner;

@@ -32,6 +32,8 @@ pub struct Pending {
     pub(crate) acr_values: Vec<String>,
     pub(crate) resources: Vec<String>,
     pub(crate) issuer_is_announced: bool,
+    pub(crate) wants_id_token: bool,
+    pub(crate) wants_signed_response: bool,
     pub(crate) created_at: SystemTime,
     pub(crate) lifetime: Duration,
 }
@@ -120,6 +122,9 @@ impl Pending {
         if self.remaining(now).is_none() {
             return Err(Error::LoginExpired { lifetime: self.lifetime });
         }
+        if self.wants_signed_response && !callback.is_signed() {
+            return Err(CallbackProblem::NotSigned.into());
+        }
         self.check_issuer(callback, state_check)?;
         let code = callback.code_or_refusal()?.clone();
         Ok(ValidatedCallback {
@@ -128,8 +133,12 @@ impl Pending {
             issuer: self.issuer,
             client_id: self.client_id,
             redirect_uri: self.redirect_uri,
+            state: self.state,
             nonce: self.nonce,
             verifier: self.verifier,
+            id_token: callback.id_token().cloned(),
+            wants_id_token: self.wants_id_token,
+            session_state: callback.session_state().cloned(),
             scopes: self.scopes,
             max_age: self.max_age,
             acr_values: self.acr_values,
@@ -191,11 +200,20 @@ struct Stored {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     resources: Vec<String>,
     issuer_is_announced: bool,
+    #[serde(default, skip_serializing_if = "is_not")]
+    wants_id_token: bool,
+    #[serde(default, skip_serializing_if = "is_not")]
+    wants_signed_response: bool,
     created_at: u64,
     lifetime_seconds: u64,
 }
 
 const VERSION: u32 = 1;
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+fn is_not(flag: &bool) -> bool {
+    !flag
+}
 
 impl Serialize for Pending {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -214,6 +232,8 @@ impl Serialize for Pending {
             acr_values: self.acr_values.clone(),
             resources: self.resources.clone(),
             issuer_is_announced: self.issuer_is_announced,
+            wants_id_token: self.wants_id_token,
+            wants_signed_response: self.wants_signed_response,
             created_at: self.created_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs(),
             lifetime_seconds: self.lifetime.as_secs(),
         };
@@ -241,6 +261,8 @@ impl TryFrom<Stored> for Pending {
             acr_values: stored.acr_values,
             resources: stored.resources,
             issuer_is_announced: stored.issuer_is_announced,
+            wants_id_token: stored.wants_id_token,
+            wants_signed_response: stored.wants_signed_response,
             created_at: created_at.ok_or("a stored login was begun at no possible time")?,
             lifetime: Duration::from_secs(stored.lifetime_seconds),
         })

@@ -12,7 +12,9 @@ use crate::id_token::{
     check_signature,
 };
 use crate::json::Object;
-use crate::{Discover, Error, LogoutProblem, LogoutToken, Metadata, Misuse, UserInfoProblem};
+use crate::{
+    CallbackProblem, Discover, Error, LogoutProblem, LogoutToken, Metadata, Misuse, UserInfoProblem,
+};
 
 /// A provider: what it says about itself, its keys, and the way to it.
 ///
@@ -111,6 +113,23 @@ impl Provider {
         let algorithm = expectations.check_header(&token).map_err(UserInfoProblem::Token)?;
         self.check_signature(&token, algorithm, now).await.map_err(wrong)?;
         expectations.check_userinfo_claims(&token, now).map_err(UserInfoProblem::Token)?;
+        Ok(token.into_claims())
+    }
+
+    /// Checks a signed answer, and returns what it says.
+    pub(crate) async fn check_response(
+        &self,
+        token: IdToken,
+        expectations: &Expectations,
+        now: SystemTime,
+    ) -> Result<Object, Error> {
+        let wrong = |error| match error {
+            Error::IdToken(problem) => CallbackProblem::Response(problem).into(),
+            other => other,
+        };
+        let algorithm = expectations.check_header(&token).map_err(CallbackProblem::Response)?;
+        self.check_signature(&token, algorithm, now).await.map_err(wrong)?;
+        expectations.check_response_claims(&token, now).map_err(CallbackProblem::Response)?;
         Ok(token.into_claims())
     }
 

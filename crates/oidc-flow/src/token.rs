@@ -99,6 +99,7 @@ impl UnverifiedTokens {
         id_token: VerifiedIdToken,
         client_id: &str,
         asked: Vec<String>,
+        session_state: Option<Secret>,
         now: SystemTime,
     ) -> Tokens {
         Tokens {
@@ -107,6 +108,7 @@ impl UnverifiedTokens {
             access_token: self.reply.access_token,
             id_token,
             refresh_token: self.reply.refresh_token,
+            session_state,
             client_id: client_id.to_owned(),
         }
     }
@@ -205,6 +207,8 @@ pub struct Tokens {
     pub expires_at: Option<SystemTime>,
     /// The scopes that were granted.
     pub scopes: Vec<String>,
+    /// The state of the session at the provider, where it tells it: for [`Client::session_check`](crate::Client::session_check).
+    pub session_state: Option<Secret>,
     pub(crate) client_id: String,
 }
 

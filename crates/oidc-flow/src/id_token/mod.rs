@@ -24,7 +24,7 @@ pub use signature::JsonWebToken;
 pub(crate) use signature::engine_name;
 pub use signature::{Algorithm, SharedVerifier, SignatureCheck, Verifier, VerifierError};
 pub use verify::Expectations;
-pub(crate) use verify::check_signature;
+pub(crate) use verify::{check_code, check_signature, check_state};
 
 /// An ID token that was read and not checked: what is in it proves nothing.
 ///
@@ -141,8 +141,21 @@ impl Header {
 }
 
 /// The claims that are looked at in every token.
-const CHECKED_CLAIMS: [&str; 11] =
-    ["iss", "sub", "aud", "azp", "exp", "iat", "nbf", "nonce", "at_hash", "auth_time", "acr"];
+const CHECKED_CLAIMS: [&str; 13] = [
+    "iss",
+    "sub",
+    "aud",
+    "azp",
+    "exp",
+    "iat",
+    "nbf",
+    "nonce",
+    "at_hash",
+    "c_hash",
+    "s_hash",
+    "auth_time",
+    "acr",
+];
 
 fn object(
     part: &'static str,

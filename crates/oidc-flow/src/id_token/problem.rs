@@ -119,6 +119,19 @@ pub enum IdTokenProblem {
         /// The claim's name.
         claim: &'static str,
     },
+    /// The ID token of the token endpoint is not about the same person as the one in the callback
+    /// ([OpenID Connect Core, 3.3.3.6](https://openid.net/specs/openid-connect-core-1_0.html#HybridIDToken2)).
+    #[error("the {claim} of the ID token is not that of the one in the callback")]
+    NotTheCallbacks {
+        /// The claim's name.
+        claim: &'static str,
+    },
+    /// The code beside it was exchanged.
+    #[error("the ID token does not belong to the code that came with it")]
+    CodeMismatch,
+    /// The state beside it was exchanged.
+    #[error("the ID token does not belong to the state that came with it")]
+    StateMismatch,
     /// It answers another login: a replayed or injected token.
     #[error("the ID token is the answer to another login")]
     NonceMismatch,
@@ -163,6 +176,9 @@ impl IdTokenProblem {
             Self::NotYetValid { .. } => "oidc_id_token_not_yet_valid",
             Self::IssuedInFuture { .. } => "oidc_id_token_issued_in_future",
             Self::NotContinued { .. } => "oidc_id_token_not_continued",
+            Self::NotTheCallbacks { .. } => "oidc_id_token_not_the_callbacks",
+            Self::CodeMismatch => "oidc_id_token_c_hash",
+            Self::StateMismatch => "oidc_id_token_s_hash",
             Self::NonceMismatch => "oidc_id_token_nonce",
             Self::AccessTokenMismatch => "oidc_id_token_at_hash",
             Self::AuthenticationTooOld { .. } => "oidc_id_token_auth_time",

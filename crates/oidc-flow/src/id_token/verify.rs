@@ -391,24 +391,65 @@ fn check_subject(claims: &Object) -> Result<(), IdTokenProblem> {
     }
 }
 
-/// Core, 3.1.3.6: `at_hash` is the left half of the hash of the access token, with the hash of the token's algorithm.
+impl Expectations {
+    /// Checks what a signed answer says about itself
+    /// ([JARM, 2.4](https://openid.net/specs/oauth-v2-jarm-final.html)): issuer, audience and expiry must be there.
+    pub(crate) fn check_response_claims(
+        &self,
+        token: &IdToken,
+        now: SystemTime,
+    ) -> Result<(), IdTokenProblem> {
+        let claims = &token.claims;
+        self.check_issuer(claims)?;
+        self.check_audience_alone(claims)?;
+        let expiry = seconds(claims, "exp")?.ok_or(IdTokenProblem::ClaimMissing { claim: "exp" })?;
+        self.check_expiry(expiry, unix_seconds(now))
+    }
+}
+
+/// Core, 3.3.2.11: `c_hash` binds the code, and must be there where the token came beside it in the callback.
+pub(crate) fn check_code(token: &IdToken, code: &Secret, is_required: bool) -> Result<(), IdTokenProblem> {
+    match half_hash_is(token, "c_hash", code)? {
+        None if is_required => Err(IdTokenProblem::ClaimMissing { claim: "c_hash" }),
+        Some(false) => Err(IdTokenProblem::CodeMismatch),
+        _ => Ok(()),
+    }
+}
+
+/// FAPI 1.0 Advanced, 5.2.2.1: `s_hash` binds the state, where the provider sends it.
+pub(crate) fn check_state(token: &IdToken, state: &Secret) -> Result<(), IdTokenProblem> {
+    match half_hash_is(token, "s_hash", state)? {
+        Some(false) => Err(IdTokenProblem::StateMismatch),
+        _ => Ok(()),
+    }
+}
+
 fn check_access_token(token: &IdToken, access_token: &Secret) -> Result<(), IdTokenProblem> {
-    let Some(found) = text(&token.claims, "at_hash")? else { return Ok(()) };
+    match half_hash_is(token, "at_hash", access_token)? {
+        Some(false) => Err(IdTokenProblem::AccessTokenMismatch),
+        _ => Ok(()),
+    }
+}
+
+/// Core, 3.1.3.6: `at_hash` is the left half of the hash of the access token, with the hash of the token's algorithm;
+/// so are the others of what they bind. Returns nothing where the token does not say.
+fn half_hash_is(
+    token: &IdToken,
+    claim: &'static str,
+    hashed: &Secret,
+) -> Result<Option<bool>, IdTokenProblem> {
+    let Some(found) = text(&token.claims, claim)? else { return Ok(None) };
     // Opened to be hashed.
-    let bytes = access_token.expose_secret().as_bytes();
+    let bytes = hashed.expose_secret().as_bytes();
     let hash = match Algorithm::from_name(token.algorithm()) {
         Some(Algorithm::Rs256 | Algorithm::Ps256 | Algorithm::Es256) => Sha256::digest(bytes).to_vec(),
         Some(Algorithm::Rs384 | Algorithm::Ps384 | Algorithm::Es384) => Sha384::digest(bytes).to_vec(),
         // Ed25519 hashes with SHA-512 (RFC 8032, 5.1).
         Some(Algorithm::Rs512 | Algorithm::Ps512 | Algorithm::EdDsa) => Sha512::digest(bytes).to_vec(),
-        None => return Err(IdTokenProblem::AccessTokenMismatch),
+        None => return Ok(Some(false)),
     };
     let half = URL_SAFE_NO_PAD.encode(hash.get(..hash.len() / 2).unwrap_or_default());
-    if half.as_bytes().ct_eq(found.as_bytes()).into() {
-        Ok(())
-    } else {
-        Err(IdTokenProblem::AccessTokenMismatch)
-    }
+    Ok(Some(half.as_bytes().ct_eq(found.as_bytes()).into()))
 }
 
 fn text<'a>(claims: &'a Object, claim: &'static str) -> Result<Option<&'a str>, IdTokenProblem> {

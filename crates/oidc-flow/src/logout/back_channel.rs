@@ -102,7 +102,8 @@ impl fmt::Debug for LogoutToken {
     }
 }
 
-/// Why a logout token is refused. Whoever serves the address answers 400, and ends no session.
+/// Why a logout token, or a call of the front-channel address, is refused. Whoever serves the address answers 400, and
+/// ends no session.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LogoutProblem {
@@ -122,6 +123,15 @@ pub enum LogoutProblem {
     /// It says neither whose sessions nor which session ends.
     #[error("the logout token names neither a person nor a session")]
     NobodyNamed,
+    /// A call of the front-channel address names an issuer without a session, or the other way round, or several.
+    #[error("the call does not name one issuer and one session, or neither")]
+    SessionIncomplete,
+    /// A call of the front-channel address names another provider.
+    #[error("the call comes from {found:?}, which is another provider")]
+    OtherIssuer {
+        /// The issuer that it names, shortened.
+        found: String,
+    },
     /// It has no `exp`, and was issued too long ago to be taken without.
     #[error("the logout token was issued {seconds} s ago")]
     TooOld {
@@ -138,6 +148,8 @@ impl LogoutProblem {
             Self::EventMissing => "oidc_logout_token_event",
             Self::NoncePresent => "oidc_logout_token_nonce",
             Self::NobodyNamed => "oidc_logout_token_nobody",
+            Self::SessionIncomplete => "oidc_logout_session_incomplete",
+            Self::OtherIssuer { .. } => "oidc_logout_issuer",
             Self::TooOld { .. } => "oidc_logout_token_too_old",
         }
     }

@@ -1,14 +1,15 @@
 //! Signing out: begun here, or heard of.
 
 use latchkey_oidc_flow::{
-    CallbackParams, CallbackProblem, Error, IdTokenProblem, LogoutProblem, LogoutToken, Misuse, PendingLogout,
+    CallbackParams, CallbackProblem, Client, Error, IdTokenProblem, LogoutProblem, LogoutToken, Misuse,
+    PendingLogout, SessionStatus,
 };
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
 use crate::support::{
-    CLIENT_ID, Counting, ISSUER, KEYS, NOW, REDIRECT_URI, Script, Token, after, client, drawn, now,
-    signed_in, token_reply, usual_jwks, value,
+    CLIENT_ID, Counting, ISSUER, KEYS, NOW, REDIRECT_URI, Script, Token, after, client, document, drawn,
+    nonce, now, pending, provider_of, signed_in, state, token_reply, usual_jwks, value,
 };
 
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
@@ -209,4 +210,93 @@ async fn a_session_ends_where_person_and_session_are_its_own() {
         assert_eq!(hear(token.sign()).await.unwrap().ends(&id_token), expected, "{name}");
     }
     assert!(id_token.expires_at() < after(3600));
+}
+
+// Heard of in a frame.
+
+fn frame(query: &str) -> Result<latchkey_oidc_flow::FrontChannelLogout, LogoutProblem> {
+    client(&Script::default()).front_channel_logout(query)
+}
+
+/// A sign-in whose ID token names its session.
+async fn with_session() -> latchkey_oidc_flow::Tokens {
+    let id_token = Token::good().with("nonce", nonce()).with("sid", "session-1").sign();
+    let reply = token_reply(&json!({"id_token": id_token})).to_string();
+    let script = Script::default().then("/jwks", usual_jwks()).then("/token", reply);
+    signed_in(&client(&script)).await
+}
+
+#[tokio::test]
+async fn front_channel_logout_ends_the_session_that_it_names() {
+    let tokens = with_session().await;
+    let issuer = url::form_urlencoded::byte_serialize(ISSUER.as_bytes()).collect::<String>();
+    let named = frame(&format!("iss={issuer}&sid=session-1&x=y")).unwrap();
+    assert_eq!((named.issuer(), named.session_id()), (Some(ISSUER), Some("session-1")));
+    assert!(named.ends(&tokens.id_token));
+    assert!(!format!("{named:?}").contains("session-1"));
+    assert!(!frame(&format!("iss={issuer}&sid=session-2")).unwrap().ends(&tokens.id_token));
+    let unnamed = frame("").unwrap();
+    assert!(unnamed.issuer().is_none() && unnamed.session_id().is_none());
+    assert!(unnamed.ends(&tokens.id_token));
+}
+
+#[test]
+fn a_frame_names_issuer_and_session_together_and_once() {
+    let issuer = url::form_urlencoded::byte_serialize(ISSUER.as_bytes()).collect::<String>();
+    for query in [
+        format!("iss={issuer}"),
+        "sid=session-1".to_owned(),
+        format!("iss={issuer}&sid="),
+        format!("iss={issuer}&iss={issuer}&sid=session-1"),
+        format!("iss={issuer}&sid=session-1&sid=session-2"),
+        format!("iss={issuer}&sid=session-1&x={}", "y".repeat(16 * 1024)),
+    ] {
+        assert_eq!(frame(&query).unwrap_err(), LogoutProblem::SessionIncomplete, "{query:.90}");
+    }
+    let other = LogoutProblem::OtherIssuer { found: "https://evil.example".into() };
+    assert_eq!(frame("iss=https%3A%2F%2Fevil.example&sid=session-1").unwrap_err(), other);
+}
+
+// Asked for.
+
+#[test]
+fn a_page_asks_only_the_providers_page_whether_somebody_is_signed_in() {
+    let mut document = document();
+    document["check_session_iframe"] = json!("https://id.example:8443/session?x=1");
+    let client = Client::new(provider_of(&Script::default(), &document), CLIENT_ID);
+    let check = client.session_check(&"canary-state.salt".into()).unwrap();
+    assert_eq!(check.page().as_str(), "https://id.example:8443/session?x=1");
+    assert_eq!(check.origin(), "https://id.example:8443");
+    assert_eq!(check.message().expose_secret(), format!("{CLIENT_ID} canary-state.salt"));
+    assert!(!format!("{check:?}").contains("canary"));
+    for (data, status) in [
+        ("unchanged", Some(SessionStatus::Unchanged)),
+        ("changed", Some(SessionStatus::Changed)),
+        ("error", Some(SessionStatus::Error)),
+        ("Changed", None),
+        ("", None),
+    ] {
+        assert_eq!(check.heard("https://id.example:8443", data), status, "{data}");
+    }
+    for origin in
+        ["https://id.example", "http://id.example:8443", "https://evil.example:8443", "null", "*", ""]
+    {
+        assert_eq!(check.heard(origin, "changed"), None, "{origin}");
+    }
+    let without = crate::support::client(&Script::default()).session_check(&"x".into());
+    assert_eq!(without.unwrap_err().code(), "oidc_not_offered");
+}
+
+#[tokio::test]
+async fn the_state_of_the_session_comes_with_the_tokens() {
+    for (query, expected) in
+        [("&session_state=abc.def", Some("abc.def")), ("&session_state=a+b", None), ("", None)]
+    {
+        let script =
+            Script::default().then("/jwks", usual_jwks()).then("/token", token_reply(&json!({})).to_string());
+        let client = client(&script);
+        let callback = CallbackParams::parse(&format!("state={}&code=x{query}", state())).unwrap();
+        let tokens = client.redeem(pending().accept(&callback, now()).unwrap(), now()).await.unwrap();
+        assert_eq!(tokens.session_state.as_ref().map(latchkey_transport::Secret::expose_secret), expected);
+    }
 }

@@ -18,6 +18,8 @@ mod grants;
 #[cfg(test)]
 mod id_token;
 #[cfg(test)]
+mod initiated;
+#[cfg(test)]
 mod keys;
 #[cfg(test)]
 mod logout;
@@ -30,6 +32,8 @@ mod oob;
 mod quirks;
 #[cfg(test)]
 mod refresh;
+#[cfg(test)]
+mod signed;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

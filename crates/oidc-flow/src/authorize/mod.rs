@@ -1,14 +1,19 @@
 //! The beginning of a login.
 
+mod parameters;
+mod wishes;
+
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use latchkey_transport::{Perform as _, Random};
+use latchkey_transport::{Perform as _, Random, Secret};
 use url::Url;
 
-use crate::form::ClientForm;
+use crate::form::{ClientForm, Field};
 use crate::pushed::PushAuthorization;
-use crate::{Client, Endpoint, Error, Misuse, Pending, pkce};
+use crate::{Client, Endpoint, Error, Misuse, Pending, Signer, VerifiedIdToken, pkce};
+
+pub use wishes::{Prompt, ResponseMode};
 
 /// A login about to begin: what the provider is asked for
 /// ([OpenID Connect Core, 3.1.2.1](https://openid.net/specs/openid-connect-core-1_0.html#AuthRequest)).
@@ -21,7 +26,9 @@ pub struct Authorize {
     scopes: Vec<String>,
     prompts: Vec<Prompt>,
     response_mode: Option<ResponseMode>,
+    wants_id_token: bool,
     login_hint: Option<String>,
+    id_token_hint: Option<Secret>,
     max_age: Option<Duration>,
     acr_values: Vec<String>,
     resources: Vec<String>,
@@ -43,46 +50,6 @@ impl fmt::Debug for Authorize {
     }
 }
 
-/// What the provider shall show the person (`prompt`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Prompt {
-    /// `none`: nothing. Who is not signed in is refused.
-    None,
-    /// `login`: the sign-in page, although the person is signed in.
-    Login,
-    /// `consent`: the question for consent.
-    Consent,
-    /// `select_account`: a choice of accounts.
-    SelectAccount,
-    /// `create`: the page that makes a new account.
-    Create,
-}
-
-impl Prompt {
-    fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Login => "login",
-            Self::Consent => "consent",
-            Self::SelectAccount => "select_account",
-            Self::Create => "create",
-        }
-    }
-}
-
-/// How the provider sends its answer (`response_mode`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ResponseMode {
-    /// `query`: in the address. Every provider's default for a code.
-    Query,
-    /// `fragment`: after the `#`, which a browser sends to no server: for a page that reads its own address.
-    Fragment,
-    /// `form_post`: in the body of a form, which keeps the code out of addresses, logs and histories.
-    FormPost,
-}
-
 impl Authorize {
     pub(crate) fn new(client: Client, redirect_uri: String) -> Self {
         Self {
@@ -91,7 +58,9 @@ impl Authorize {
             scopes: vec!["openid".to_owned()],
             prompts: Vec::new(),
             response_mode: None,
+            wants_id_token: false,
             login_hint: None,
+            id_token_hint: None,
             max_age: None,
             acr_values: Vec::new(),
             resources: Vec::new(),
@@ -121,6 +90,24 @@ impl Authorize {
     /// Says how the provider shall send its answer.
     pub fn with_response_mode(mut self, mode: ResponseMode) -> Self {
         self.response_mode = Some(mode);
+        self
+    }
+
+    /// Asks for an ID token beside the code, so that the answer proves by itself that it is the provider's and that the
+    /// code belongs to it (`code id_token`,
+    /// [OpenID Connect Core, 3.3](https://openid.net/specs/openid-connect-core-1_0.html#HybridFlowAuth)). It is checked
+    /// before the code is spent.
+    ///
+    /// The answer comes in the fragment, or where [`with_response_mode`](Self::with_response_mode) says; never in the
+    /// query.
+    pub fn with_id_token_in_callback(mut self) -> Self {
+        self.wants_id_token = true;
+        self
+    }
+
+    /// Tells the provider who was signed in: with [`Prompt::None`] it refuses when that is over.
+    pub fn with_id_token_hint(mut self, id_token: &VerifiedIdToken) -> Self {
+        self.id_token_hint = Some(id_token.as_secret().clone());
         self
     }
 
@@ -170,14 +157,42 @@ impl Authorize {
         }
         let pending = self.draw(random, now)?;
         let mut url = metadata.authorization_endpoint().clone();
+        let parameters = self.parameters(&pending);
         url.query_pairs_mut()
-            .extend_pairs(self.wishes())
             .append_pair("client_id", &pending.client_id)
-            // Opened for the address, where the protocol wants them.
-            .append_pair("state", pending.state.expose_secret())
-            .append_pair("nonce", pending.nonce.expose_secret())
-            .append_pair("code_challenge", &pkce::challenge(&pending.verifier))
-            .append_pair("code_challenge_method", pkce::METHOD);
+            .extend_pairs(parameters.iter().map(|(name, value)| (name, value.text())));
+        Ok(Authorization { url, pending })
+    }
+
+    /// Begins the login like [`begin`](Self::begin), and signs everything that is asked for
+    /// ([RFC 9101](https://www.rfc-editor.org/rfc/rfc9101)): nobody on the way can change a wish. The key is one that
+    /// the provider has registered for this client; [`danger::Unsigned`](crate::danger::Unsigned) signs nothing.
+    pub async fn begin_signed(
+        self,
+        signer: &dyn Signer,
+        random: &mut impl Random,
+        now: SystemTime,
+    ) -> Result<Authorization, Error> {
+        let metadata = self.client.provider().metadata();
+        if metadata.wants_pushed_authorization {
+            return Err(Misuse::PushRequired.into());
+        }
+        let pending = self.draw(random, now)?;
+        let request = self.request_object(&pending, signer, random, now).await?;
+        let mut url = metadata.authorization_endpoint().clone();
+        let mut query = url.query_pairs_mut();
+        query.append_pair("client_id", &pending.client_id);
+        // Core, 6.1: these two "MUST be included using the OAuth 2.0 request syntax", so that the request is one of
+        // OAuth's without the object, too.
+        for (name, value) in self.parameters(&pending) {
+            if matches!(name, "response_type" | "scope") {
+                query.append_pair(name, value.text());
+            }
+        }
+        // Opened for the address, where the protocol wants it.
+        query.append_pair("request", request.expose_secret());
+        query.finish();
+        drop(query);
         Ok(Authorization { url, pending })
     }
 
@@ -186,19 +201,37 @@ impl Authorize {
     /// on the way can read or change a wish.
     pub async fn push(self, random: &mut impl Random, now: SystemTime) -> Result<Authorization, Error> {
         let pending = self.draw(random, now)?;
+        let parameters = self.parameters(&pending).into_iter();
+        let parameters = parameters.map(|(name, value)| (name.to_owned(), value)).collect();
+        self.leave(pending, parameters, now).await
+    }
+
+    /// Begins the login like [`push`](Self::push), and signs what is left with the provider
+    /// ([RFC 9126, 3](https://www.rfc-editor.org/rfc/rfc9126#section-3)).
+    pub async fn push_signed(
+        self,
+        signer: &dyn Signer,
+        random: &mut impl Random,
+        now: SystemTime,
+    ) -> Result<Authorization, Error> {
+        let pending = self.draw(random, now)?;
+        let request = self.request_object(&pending, signer, random, now).await?;
+        self.leave(pending, vec![("request".to_owned(), Field::Secret(request))], now).await
+    }
+
+    /// Leaves what is asked for with the provider.
+    async fn leave(
+        self,
+        pending: Pending,
+        parameters: Vec<(String, Field)>,
+        now: SystemTime,
+    ) -> Result<Authorization, Error> {
         let client = &self.client;
         let endpoint = client.provider().metadata().offered(Endpoint::PushedAuthorization)?;
         let authentication = client.authentication(now).await?;
-        let mut form =
+        let form =
             ClientForm::new(Endpoint::PushedAuthorization, endpoint, client.client_id(), authentication);
-        for (name, value) in self.wishes() {
-            form = form.with(name, value);
-        }
-        let form = form
-            .with_secret("state", pending.state.clone())
-            .with_secret("nonce", pending.nonce.clone())
-            .with("code_challenge", pkce::challenge(&pending.verifier))
-            .with("code_challenge_method", pkce::METHOD);
+        let form = parameters.into_iter().fold(form, |form, (name, value)| form.with_field(name, value));
         let request_uri = client.provider().transport().perform(PushAuthorization::new(form)).await?;
         let mut url = client.provider().metadata().authorization_endpoint().clone();
         url.query_pairs_mut()
@@ -224,40 +257,15 @@ impl Authorize {
             acr_values: self.acr_values.clone(),
             resources: self.resources.clone(),
             issuer_is_announced: metadata.names_itself_in_callbacks,
+            wants_id_token: self.wants_id_token,
+            wants_signed_response: self.response_mode.is_some_and(ResponseMode::is_signed),
             created_at: now,
             lifetime: self.lifetime,
         })
     }
 
-    /// Returns what is asked for, without what is secret.
-    fn wishes(&self) -> Vec<(&str, String)> {
-        let mut wishes: Vec<(&str, String)> = vec![
-            ("response_type", "code".to_owned()),
-            ("redirect_uri", self.redirect_uri.clone()),
-            ("scope", self.scopes.join(" ")),
-        ];
-        wishes.extend(self.optional_parameters());
-        wishes.extend(self.resources.iter().map(|resource| ("resource", resource.clone())));
-        wishes.extend(self.parameters.iter().map(|(name, value)| (name.as_str(), value.clone())));
-        wishes
-    }
-
-    fn optional_parameters(&self) -> impl Iterator<Item = (&str, String)> {
-        let prompts = self.prompts.iter().map(|prompt| prompt.name()).collect::<Vec<_>>().join(" ");
-        let mode = self.response_mode.map(|mode| match mode {
-            ResponseMode::Query => "query".to_owned(),
-            ResponseMode::Fragment => "fragment".to_owned(),
-            ResponseMode::FormPost => "form_post".to_owned(),
-        });
-        [
-            ("response_mode", mode),
-            ("prompt", Some(prompts).filter(|text| !text.is_empty())),
-            ("login_hint", self.login_hint.clone()),
-            ("max_age", self.max_age.map(|max_age| max_age.as_secs().to_string())),
-            ("acr_values", Some(self.acr_values.join(" ")).filter(|text| !text.is_empty())),
-        ]
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, value?)))
+    pub(crate) fn issuer(&self) -> &str {
+        self.client.provider().issuer()
     }
 
     fn check(&self) -> Result<(), Misuse> {
@@ -279,7 +287,12 @@ impl Authorize {
         if !self.resources.iter().all(is_resource) {
             return Err(Misuse::InvalidResource);
         }
+        // Multiple Response Types, 5: what holds a token must not stand in a query.
+        if self.wants_id_token && self.response_mode.is_some_and(ResponseMode::is_query) {
+            return Err(Misuse::TokenInQuery);
+        }
         let mut seen = RESERVED.to_vec();
+        seen.extend(self.id_token_hint.iter().map(|_| "id_token_hint"));
         for (name, _) in &self.parameters {
             if seen.contains(&name.as_str()) {
                 return Err(Misuse::ReservedParameter { name: name.clone() });
@@ -291,7 +304,7 @@ impl Authorize {
 }
 
 /// What the login sets by itself, and what would replace the whole request (RFC 9101).
-const RESERVED: [&str; 17] = [
+const RESERVED: [&str; 18] = [
     "response_type",
     "client_id",
     "client_secret",
@@ -301,6 +314,7 @@ const RESERVED: [&str; 17] = [
     "nonce",
     "code_challenge",
     "code_challenge_method",
+    "dpop_jkt",
     "response_mode",
     "prompt",
     "login_hint",
