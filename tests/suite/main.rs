@@ -21,6 +21,7 @@ mod vault_auth;
 mod vault_canary;
 mod vault_kv2;
 mod vault_login;
+mod vault_setup;
 mod vault_sys;
 mod vault_token;
 mod vault_wrapping;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         vault_auth::behaviours(),
         vault_canary::behaviours(),
         vault_kv2::behaviours(),
+        vault_setup::behaviours(),
         vault_sys::behaviours(),
         vault_token::behaviours(),
         vault_wrapping::behaviours(),

@@ -14,6 +14,8 @@ behaviours! {
     tokens_answer_alike,
     logins_answer_alike,
     secrets_answer_alike,
+    set_ups_answer_alike,
+    identities_answer_alike,
     providers_answer_alike,
     id_tokens_have_the_same_claims,
 }
@@ -155,6 +157,161 @@ async fn secrets_answer_alike(backend: Backend) {
     assert_eq!(status, 404);
     let (status, _) = ask(&backend, "hvs.dead", get, "nowhere/x", Value::Null).await;
     assert_eq!(status, 403);
+}
+
+async fn set_ups_answer_alike(backend: Backend) {
+    let (jwt, kubernetes) = (backend.unique("jwt"), backend.unique("kubernetes"));
+    let (get, post, list, delete) = (Method::Get, Method::Post, Method::List, Method::Delete);
+    for (mount, kind) in [(&jwt, "jwt"), (&kubernetes, "kubernetes")] {
+        backend.admin(post, &format!("sys/auth/{mount}"), json!({"type": kind})).await.unwrap();
+    }
+    let unsupported = "1 error occurred:\n\t* unsupported operation\n\n";
+    let nothing = || (404, json!({"errors": []}));
+    for (method, path, body, expected) in [
+        (
+            get,
+            "sys/auth/nope/tune",
+            Value::Null,
+            (400, errors("cannot fetch sysview for path \"auth/nope/\"")),
+        ),
+        (get, "sys/mounts/nope/tune", Value::Null, (400, errors("cannot fetch sysview for path \"nope/\""))),
+        (
+            post,
+            "sys/auth/nope/tune",
+            json!({"description": "x"}),
+            (400, errors("tune of path \"auth/nope/\" failed: no mount entry found")),
+        ),
+        (
+            post,
+            "sys/auth/JWT/tune",
+            json!({"token_type": "x"}),
+            (400, errors("invalid value for 'token_type'")),
+        ),
+        (
+            post,
+            "sys/auth/JWT/tune",
+            json!({"listing_visibility": "x"}),
+            (400, errors("invalid listing_visibility x")),
+        ),
+        (post, "sys/auth/JWT/tune", json!({"max_lease_ttl": "24h"}), (204, Value::Null)),
+        (
+            post,
+            "sys/auth/JWT/tune",
+            json!({"default_lease_ttl": "48h"}),
+            (
+                400,
+                errors(
+                    "backend max lease TTL of 86400 would be less than backend default lease TTL of 172800",
+                ),
+            ),
+        ),
+        (get, "auth/JWT/config", Value::Null, nothing()),
+        (delete, "auth/JWT/config", Value::Null, (405, errors(unsupported))),
+        (get, "auth/JWT/role", Value::Null, (405, errors(unsupported))),
+        (list, "auth/JWT/role", Value::Null, nothing()),
+        (get, "auth/JWT/role/a", Value::Null, nothing()),
+        (delete, "auth/JWT/role/a", Value::Null, (204, Value::Null)),
+        (
+            post,
+            "auth/JWT/role/a",
+            json!({"role_type": "jwt", "user_claim": "sub"}),
+            (400, errors("must have at least one bound constraint when creating/updating a role")),
+        ),
+        (
+            post,
+            "auth/JWT/role/a",
+            json!({"role_type": "jwt", "user_claim": "sub", "bound_subject": "s"}),
+            (204, Value::Null),
+        ),
+        // A type that is not said is not the one that the role has.
+        (
+            post,
+            "auth/JWT/role/a",
+            json!({"bound_subject": "t"}),
+            (400, errors("'allowed_redirect_uris' must be set if 'role_type' is 'oidc' or unspecified.")),
+        ),
+        (get, "auth/KUBERNETES/config", Value::Null, nothing()),
+        (get, "auth/KUBERNETES/role/a", Value::Null, nothing()),
+    ] {
+        let path = path.replace("JWT", &jwt).replace("KUBERNETES", &kubernetes);
+        assert_eq!(ask(&backend, "root", method, &path, body).await, expected, "{path}");
+    }
+}
+
+async fn identities_answer_alike(backend: Backend) {
+    let (post, name, group) = (Method::Post, backend.unique("person"), backend.unique("group"));
+    let jwt = backend.unique("jwt");
+    backend.admin(post, &format!("sys/auth/{jwt}"), json!({"type": "jwt"})).await.unwrap();
+    let mounts = backend.admin(Method::Get, "sys/auth", Value::Null).await.unwrap();
+    let accessor = mounts["data"][format!("{jwt}/")]["accessor"].clone();
+    let made = backend.admin(post, "identity/entity", json!({"name": name})).await.unwrap();
+    assert_eq!(made["data"]["aliases"], Value::Null);
+    let id = made["data"]["id"].clone();
+    let made =
+        backend.admin(post, "identity/group", json!({"name": group, "type": "external"})).await.unwrap();
+    let group_id = made["data"]["id"].clone();
+    let alias = |name: &str, accessor: &Value, id: &Value| json!({"name": name, "mount_accessor": accessor, "canonical_id": id});
+    let bad = |message: &str| (400, errors(message));
+    let nobody = json!("nobody");
+    for (path, body, expected) in [
+        ("identity/entity-alias", alias("a", &json!("no"), &id), bad("invalid mount accessor \"no\"")),
+        ("identity/entity-alias", alias("a", &accessor, &nobody), bad("invalid canonical ID")),
+        ("identity/group-alias", alias("a", &json!("no"), &group_id), bad("invalid mount accessor \"no\"")),
+        (
+            "identity/lookup/entity",
+            json!({"alias_name": "a", "alias_mount_accessor": accessor}),
+            (204, Value::Null),
+        ),
+        ("identity/lookup/group", json!({"name": "nobody"}), (204, Value::Null)),
+        ("identity/group/name/GROUP", json!({"type": "internal"}), bad("group type cannot be changed")),
+        (
+            "identity/group/name/GROUP",
+            json!({"member_entity_ids": [id]}),
+            bad("member entities can't be set manually for external groups"),
+        ),
+        (
+            "identity/group/name/OTHER",
+            json!({"member_entity_ids": ["nobody"]}),
+            (500, errors("1 error occurred:\n\t* invalid entity ID \"nobody\"\n\n")),
+        ),
+        (
+            "identity/group/name/OTHER",
+            json!({"member_group_ids": ["nobody"]}),
+            (500, errors("1 error occurred:\n\t* invalid member group ID \"nobody\"\n\n")),
+        ),
+    ] {
+        let path = path.replace("GROUP", &group).replace("OTHER", &backend.unique("other"));
+        assert_eq!(ask(&backend, "root", post, &path, body).await, expected, "{path}");
+    }
+    let (status, _) = ask(&backend, "root", post, "identity/entity-alias", alias("a", &accessor, &id)).await;
+    assert_eq!(status, 200);
+    for (path, body, expected) in [
+        ("identity/entity-alias", alias("a", &accessor, &id), (204, Value::Null)),
+        (
+            "identity/entity-alias",
+            alias("b", &accessor, &id),
+            bad("Alias already exists for requested entity and mount accessor"),
+        ),
+        (
+            "identity/entity-alias",
+            alias("a", &accessor, &nobody),
+            bad("given 'canonical_id' is not associated with an entity"),
+        ),
+    ] {
+        assert_eq!(ask(&backend, "root", post, path, body).await, expected, "{path}");
+    }
+    let reader = alias("reader", &accessor, &group_id);
+    let (status, _) = ask(&backend, "root", post, "identity/group-alias", reader.clone()).await;
+    assert_eq!(status, 200);
+    let taken = bad("combination of mount and group alias name is already in use");
+    assert_eq!(ask(&backend, "root", post, "identity/group-alias", reader).await, taken);
+    // The trap: a second alias takes the first one's place without a word.
+    let writer = alias("writer", &accessor, &group_id);
+    assert_eq!(ask(&backend, "root", post, "identity/group-alias", writer).await.0, 200);
+    let read =
+        backend.admin(Method::Get, &format!("identity/group/name/{group}"), Value::Null).await.unwrap();
+    assert_eq!(read["data"]["alias"]["name"], "writer");
+    assert_eq!(read["data"]["policies"], Value::Null);
 }
 
 async fn providers_answer_alike(backend: Backend) {

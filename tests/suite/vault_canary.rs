@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use latchkey_tests::{Backend, behaviours};
 use latchkey_transport::{Exchange, Secret};
-use latchkey_vault_client::auth::{AppRoleLogin, UserpassLogin};
+use latchkey_vault_client::auth::{AppRoleLogin, JwtConfigSettings, KubernetesConfigSettings, UserpassLogin};
 use latchkey_vault_client::kv2::{Cas, PatchSecret, WriteSecret};
+use latchkey_vault_client::sys::{MountKind, MountRequest};
 use latchkey_vault_client::token::{LookupToken, RenewToken, RevokeToken, TokenRequest};
 use latchkey_vault_client::wrapping::{LookupWrapping, Rewrap, Unwrap, WrapValue};
 use latchkey_vault_client::{Error, Token};
@@ -19,6 +20,7 @@ behaviours! {
     no_value_of_a_write_shows_what_is_written,
     no_value_about_another_token_shows_it,
     no_failed_login_shows_what_it_was_tried_with,
+    no_set_up_of_an_auth_method_shows_its_secret,
 }
 
 /// Prints everything, and finds what must not be there.
@@ -111,4 +113,34 @@ async fn no_failed_login_shows_what_it_was_tried_with(backend: Backend) {
     witness.hears(&vault.kubernetes("nowhere").login("role", &secret).await.unwrap_err());
     witness.hears(&vault.token().login(&Token::new(secret).unwrap()).await.unwrap_err());
     witness.swears(&["canary-of-a-login"]);
+}
+
+async fn no_set_up_of_an_auth_method_shows_its_secret(backend: Backend) {
+    let (mut witness, root) = (Witness::default(), root(&backend));
+    let (oidc, kubernetes) = (backend.unique("oidc"), backend.unique("kubernetes"));
+    for (mount, kind) in [(&oidc, "oidc"), (&kubernetes, "kubernetes")] {
+        root.sys().enable(MountKind::AuthMethod, mount, &MountRequest::new(kind)).await.unwrap();
+    }
+    let secret = Secret::new("canary-of-a-client");
+    let settings = JwtConfigSettings::discovery(&backend.issuer).with_client("vault-oidc", &secret);
+    witness.sees(&settings);
+    witness.sees_exchange(&settings.write(&oidc).unwrap());
+    let setup = root.oidc(&oidc).setup();
+    witness.sees(&setup);
+    setup.write_config(&settings).await.unwrap();
+    witness.sees(&setup.config().await.unwrap());
+    let nowhere = JwtConfigSettings::discovery(format!("{}/nowhere", backend.issuer));
+    witness.hears(&setup.write_config(&nowhere.with_client("vault-oidc", &secret)).await.unwrap_err());
+    let reviewer = Secret::new("canary.of.a-reviewer");
+    let settings = KubernetesConfigSettings::new("https://127.0.0.1:1")
+        .with_ca_cert("PEM")
+        .with_token_reviewer_jwt(&reviewer);
+    witness.sees(&settings);
+    witness.sees_exchange(&settings.write(&kubernetes).unwrap());
+    let setup = root.kubernetes(&kubernetes).setup();
+    setup.write_config(&settings).await.unwrap();
+    witness.sees(&setup.config().await.unwrap());
+    let denied = vault(&backend).kubernetes(&kubernetes).setup().write_config(&settings).await.unwrap_err();
+    witness.hears(&denied);
+    witness.swears(&["canary-of-a-client", "canary.of.a-reviewer", root_token(&backend)]);
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serializer};
 
 /// Writes a span for a server, in whole seconds: rounded up, so that a span is never turned into "none".
 pub(crate) fn written(span: Duration) -> String {
@@ -80,12 +80,26 @@ pub(crate) fn of_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<D
     u64::deserialize(deserializer).map(Duration::from_secs)
 }
 
+/// The same for writing, rounded up.
+pub(crate) fn as_seconds<S: Serializer>(span: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(seconds(*span))
+}
+
 /// For fields that a server writes as a number of seconds, where zero means "none".
 pub(crate) fn optional_seconds<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Duration>, D::Error> {
     let seconds = Option::<u64>::deserialize(deserializer)?.unwrap_or_default();
     Ok((seconds > 0).then(|| Duration::from_secs(seconds)))
+}
+
+/// The same for writing: zero where there is none.
+#[expect(clippy::ref_option, reason = "serde calls it so")]
+pub(crate) fn as_optional_seconds<S: Serializer>(
+    span: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(span.map_or(0, seconds))
 }
 
 #[cfg(test)]

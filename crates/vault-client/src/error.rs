@@ -181,6 +181,17 @@ pub enum Error {
     /// There is no version that could be changed or taken back to.
     #[error("there is nothing to change: the secret {0}")]
     NoSuchVersion(Gone),
+    /// The external group has another alias, of which it can have one only: a second one would silently take the first
+    /// one's place, and everybody who comes by the first would lose the group's policies. Nothing was changed.
+    #[error("the group {group:?} has the alias {alias:?} of {mount_path} already")]
+    AliasTaken {
+        /// The group.
+        group: String,
+        /// The name of the alias that it has.
+        alias: String,
+        /// The auth method that the alias is of.
+        mount_path: String,
+    },
     /// Something is mounted at that path already.
     #[error("something is mounted there already ({0})")]
     MountExists(Refusal),
@@ -374,6 +385,7 @@ impl Error {
             Self::InvalidRequest(_) => "vault_invalid_request",
             Self::CasMismatch(_) => "vault_cas_mismatch",
             Self::CasRequired(_) => "vault_cas_required",
+            Self::AliasTaken { .. } => "vault_alias_taken",
             Self::MountExists(_) => "vault_mount_exists",
             Self::NoSuchVersion(_) => "vault_no_such_version",
             Self::PayloadTooLarge(_) => "vault_payload_too_large",
@@ -399,6 +411,13 @@ pub struct Refusal {
     pub status: u16,
     /// What the server said, cleaned. Empty where it said nothing, or nothing in Vault's form.
     pub messages: Messages,
+}
+
+impl Refusal {
+    /// Returns whether the server said something with that text in it.
+    pub(crate) fn says(&self, text: &str) -> bool {
+        self.messages.iter().any(|said| said.contains(text))
+    }
 }
 
 impl fmt::Display for Refusal {

@@ -9,6 +9,7 @@ pub mod retry;
 
 // What it can be asked, one module per part of the API.
 pub mod auth;
+pub mod identity;
 pub mod kv2;
 pub mod logical;
 pub mod sys;

@@ -1,9 +1,11 @@
 //! What every reply has in common: the envelope of a good one, and a decoder for the others that never fails.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
 use latchkey_transport::{Body, Reply, Secret};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use url::{Position, Url};
@@ -128,6 +130,22 @@ pub(crate) fn keys(reply: &Reply) -> Result<Vec<String>, Error> {
 /// For lists that servers write as `null` where they are empty.
 pub(crate) fn list<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// For maps that servers write as `null` where they are empty.
+pub(crate) fn map<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, String>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// Reads a thing by its name: `None` where servers say that there is none.
+pub(crate) fn thing<T: DeserializeOwned>(reply: &Reply, wanted: &'static str) -> Result<Option<T>, Error> {
+    if reply.status() == 404 && is_absence(reply) {
+        return Ok(None);
+    }
+    let envelope = Envelope::read(reply, &[], wanted)?;
+    envelope.data_as().map(Some).ok_or_else(|| malformed(reply, wanted))
 }
 
 /// Returns the error that an unsuccessful reply stands for. It fails on no body: what is not Vault's form is left

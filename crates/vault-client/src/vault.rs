@@ -7,6 +7,7 @@ use latchkey_transport::{Exchange, MaybeSend, MaybeSync, Perform, Request, Share
 use url::Url;
 
 use crate::auth::{AppRoleAuth, JwtAuth, KubernetesAuth, OidcAuth, UserpassAuth};
+use crate::identity::Identity;
 use crate::kv2::Kv2;
 use crate::logical::Logical;
 use crate::path;
@@ -112,6 +113,11 @@ impl Vault {
     /// Returns the server itself: mounts, policies, and how it is.
     pub fn sys(&self) -> Sys<'_> {
         Sys::new(self)
+    }
+
+    /// Returns the identity store: entities, their aliases, and groups.
+    pub fn identity(&self) -> Identity<'_> {
+        Identity::new(self)
     }
 
     /// Returns any path of the API.

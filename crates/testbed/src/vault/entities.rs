@@ -107,7 +107,12 @@ impl Desk<'_> {
         let origin = origin.ok_or_else(|| Refusal::bad(format!("invalid mount accessor \"{accessor}\"")))?;
         let identity = &mut self.state.identity;
         if !entity.is_empty() && !identity.has_entity(&entity) {
-            return Err(Refusal::bad("given 'canonical_id' is not associated with an entity"));
+            let is_known = identity.entity_of(&accessor, &name).is_some();
+            return Err(Refusal::bad(if is_known {
+                "given 'canonical_id' is not associated with an entity"
+            } else {
+                "invalid canonical ID"
+            }));
         }
         if identity.entity_of(&accessor, &name).is_some_and(|owner| entity.is_empty() || owner == entity) {
             return Ok(Reply::nothing());

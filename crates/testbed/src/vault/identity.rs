@@ -7,13 +7,13 @@ use std::{
 
 use serde_json::{Map, Value, json};
 
-use super::{Call, Desk, Operation, Outcome, Refusal, Reply};
+use super::{Call, Desk, Operation, Outcome, Refusal, Reply, groups::Group};
 use crate::{encoding::rfc3339, random};
 
 #[derive(Default)]
 pub(super) struct Identity {
     entities: BTreeMap<String, Entity>,
-    groups: BTreeMap<String, Group>,
+    pub(super) groups: BTreeMap<String, Group>,
 }
 
 pub(super) struct Entity {
@@ -42,26 +42,13 @@ impl Entity {
 
 pub(super) struct Alias {
     pub(super) id: String,
-    name: String,
+    pub(super) name: String,
     pub(super) accessor: String,
-    mount_path: String,
-    mount_type: String,
+    pub(super) mount_path: String,
+    pub(super) mount_type: String,
     metadata: Map<String, Value>,
-    created: SystemTime,
-    updated: SystemTime,
-}
-
-struct Group {
-    name: String,
-    is_external: bool,
-    policies: Vec<String>,
-    metadata: Value,
-    members: BTreeSet<String>,
-    /// An external group holds exactly one.
-    alias: Option<Alias>,
-    created: SystemTime,
-    updated: SystemTime,
-    changes: u64,
+    pub(super) created: SystemTime,
+    pub(super) updated: SystemTime,
 }
 
 /// Where an identity comes from.
@@ -112,11 +99,24 @@ impl Identity {
 
     /// What an entity gets by itself and from its groups, sorted.
     pub(super) fn policies_of(&self, entity_id: &str) -> Vec<String> {
-        let groups = self.groups.values().filter(|group| group.members.contains(entity_id));
+        let groups =
+            self.groups.iter().filter(|(id, _)| self.is_member(id, entity_id, 0)).map(|(_, group)| group);
         let own = self.entities.get(entity_id).into_iter().flat_map(|entity| &entity.policies);
         let policies: BTreeSet<String> =
             groups.flat_map(|group| &group.policies).chain(own).cloned().collect();
         policies.into_iter().collect()
+    }
+
+    /// Whether an entity is in a group, by itself or through the groups in it.
+    fn is_member(&self, group: &str, entity: &str, depth: usize) -> bool {
+        let Some(group) = self.groups.get(group) else { return false };
+        // A ring of groups is refused by the servers; here it ends.
+        group.members.contains(entity)
+            || depth < 16 && group.member_groups.iter().any(|inner| self.is_member(inner, entity, depth + 1))
+    }
+
+    pub(super) fn parents_of(&self, id: &str) -> Vec<&String> {
+        self.groups.iter().filter(|(_, group)| group.member_groups.contains(id)).map(|(id, _)| id).collect()
     }
 
     pub(super) fn has_entity(&self, id: &str) -> bool {
@@ -292,12 +292,14 @@ impl Desk<'_> {
             }
             (["group", "id"], Operation::List) => {
                 let info = self.state.identity.groups.iter().map(|(id, group)| {
-                    let info = json!({
-                        "alias": group.alias.as_ref().map_or_else(|| json!({}), Alias::in_short),
+                    let mut info = json!({
                         "name": group.name,
                         "num_member_entities": group.members.len(),
-                        "num_parent_groups": 0,
+                        "num_parent_groups": self.state.identity.parents_of(id).len(),
                     });
+                    if let Some(alias) = &group.alias {
+                        info["alias"] = alias.in_short();
+                    }
                     (id.clone(), info)
                 });
                 keys_with_info(&info.collect())
@@ -308,9 +310,9 @@ impl Desk<'_> {
                 names.sort();
                 Reply::keys(names)
             }
-            (["group-alias"], _) if is_write => self.write_group_alias(call),
+            (["group-alias"], _) if is_write => self.write_group_alias(call, None),
             (["group-alias", "id", id], _) if is_write && self.group_alias(id).is_some() => {
-                self.write_group_alias(call)
+                self.write_group_alias(call, Some(id))
             }
             (["group-alias", "id"], Operation::List) => {
                 let aliases = self
@@ -324,7 +326,11 @@ impl Desk<'_> {
                 keys_with_info(&info)
             }
             (["group-alias", "id", id], Operation::Read) => {
-                let found = self.group_alias(id).map(|(group, alias)| described(alias, group));
+                let found = self.group_alias(id).map(|(group, alias)| {
+                    let mut found = alias.in_full(group);
+                    found["namespace_id"] = "root".into();
+                    found
+                });
                 found.map(Reply::data).ok_or_else(Refusal::not_found)
             }
             (["group-alias", "id", id], Operation::Delete) => {
@@ -380,137 +386,6 @@ impl Desk<'_> {
         }
     }
 
-    fn write_group(&mut self, call: &Call, id: Option<String>, name: &str) -> Outcome {
-        let now = call.now;
-        if let Some(id) = &id
-            && !self.state.identity.groups.contains_key(id)
-        {
-            return Err(Refusal::bad("invalid group ID"));
-        }
-        let known = id.as_ref().and_then(|id| self.state.identity.groups.get(id));
-        let is_external = match (call.text("type").as_str(), known) {
-            ("external", None) => true,
-            ("internal" | "", None) => false,
-            ("", Some(group)) => group.is_external,
-            ("external", Some(group)) if group.is_external => true,
-            ("internal", Some(group)) if !group.is_external => false,
-            ("internal" | "external", Some(_)) => return Err(Refusal::bad("group type cannot be changed")),
-            (other, _) => return Err(Refusal::bad(format!("invalid group type \"{other}\""))),
-        };
-        if is_external && !call.list("member_entity_ids").is_empty() {
-            return Err(Refusal::bad("member entities can't be set manually for external groups"));
-        }
-        let is_new = known.is_none();
-        let id = id.unwrap_or_else(random::uuid);
-        let group = self.state.identity.groups.entry(id.clone()).or_insert_with(|| Group {
-            name: format!("group_{}", random::hex(8)),
-            is_external,
-            policies: Vec::new(),
-            metadata: Value::Null,
-            members: BTreeSet::new(),
-            alias: None,
-            created: now,
-            updated: now,
-            changes: 0,
-        });
-        group.updated = now;
-        group.changes += 1;
-        if !name.is_empty() {
-            name.clone_into(&mut group.name);
-        }
-        if call.data.contains_key("policies") {
-            group.policies = call.list("policies").iter().map(|policy| policy.to_lowercase()).collect();
-            group.policies.sort();
-            group.policies.dedup();
-        }
-        if let Some(metadata) = call.data.get("metadata") {
-            group.metadata = metadata.clone();
-        }
-        if call.data.contains_key("member_entity_ids") {
-            group.members = call.list("member_entity_ids").into_iter().collect();
-        }
-        if is_new { Ok(Reply::data(json!({ "id": id, "name": group.name }))) } else { Ok(Reply::nothing()) }
-    }
-
-    fn read_group(&self, id: &str) -> Outcome {
-        let group = self.state.identity.groups.get(id).ok_or_else(Refusal::not_found)?;
-        let members: Vec<&String> = group.members.iter().collect();
-        let alias = group.alias.as_ref().map_or_else(
-            || json!({}),
-            |alias| {
-                json!({
-                    "canonical_id": id,
-                    "creation_time": rfc3339(alias.created),
-                    "id": alias.id,
-                    "last_update_time": rfc3339(alias.updated),
-                    "merged_from_canonical_ids": null,
-                    "metadata": null,
-                    "mount_accessor": alias.accessor,
-                    "mount_path": alias.mount_path,
-                    "mount_type": alias.mount_type,
-                    "name": alias.name,
-                })
-            },
-        );
-        Ok(Reply::data(json!({
-            "alias": alias,
-            "creation_time": rfc3339(group.created),
-            "id": id,
-            "last_update_time": rfc3339(group.updated),
-            "member_entity_ids": if members.is_empty() { Value::Null } else { json!(members) },
-            "member_group_ids": null,
-            "metadata": group.metadata,
-            "modify_index": group.changes,
-            "name": group.name,
-            "namespace_id": "root",
-            "parent_group_ids": null,
-            "policies": group.policies,
-            "type": if group.is_external { "external" } else { "internal" },
-        })))
-    }
-
-    /// A second alias for the same group silently takes the place of the first.
-    fn write_group_alias(&mut self, call: &Call) -> Outcome {
-        let (name, accessor, group_id) =
-            (call.text("name"), call.text("mount_accessor"), call.text("canonical_id"));
-        if name.is_empty() {
-            return Err(Refusal::bad("missing alias name"));
-        }
-        if accessor.is_empty() {
-            return Err(Refusal::bad("missing mount_accessor"));
-        }
-        let Some(origin) = self.origin_of(&accessor) else {
-            return Err(Refusal::bad(format!("invalid mount accessor \"{accessor}\"")));
-        };
-        match self.state.identity.groups.get(&group_id) {
-            None => return Err(Refusal::bad("invalid group ID given in 'canonical_id'")),
-            Some(group) if !group.is_external => {
-                return Err(Refusal::bad("alias can't be set on an internal group"));
-            }
-            Some(_) => {}
-        }
-        let is_taken = self.state.identity.groups.values().any(|group| {
-            group.alias.as_ref().is_some_and(|alias| alias.accessor == accessor && alias.name == name)
-        });
-        if is_taken {
-            return Err(Refusal::bad("combination of mount and group alias name is already in use"));
-        }
-        let alias = origin.alias(&name, Map::new(), call.now);
-        let id = alias.id.clone();
-        if let Some(group) = self.state.identity.groups.get_mut(&group_id) {
-            group.alias = Some(alias);
-            group.changes += 1;
-            group.updated = call.now;
-        }
-        Ok(Reply::data(json!({ "canonical_id": group_id, "id": id })))
-    }
-
-    fn group_alias(&self, id: &str) -> Option<(&String, &Alias)> {
-        let aliases =
-            self.state.identity.groups.iter().filter_map(|(group, it)| Some((group, it.alias.as_ref()?)));
-        aliases.into_iter().find(|(_, alias)| alias.id == id)
-    }
-
     pub(super) fn origin_of(&self, accessor: &str) -> Option<Origin> {
         let (path, mount) = self.state.auth.iter().find(|(_, mount)| mount.accessor == accessor)?;
         Some(Origin {
@@ -522,23 +397,26 @@ impl Desk<'_> {
 
     pub(super) fn read_entity(&self, id: &str) -> Outcome {
         let entity = self.state.identity.entities.get(id).ok_or_else(Refusal::not_found)?;
-        let groups: Vec<&String> = self
-            .state
-            .identity
-            .groups
-            .iter()
-            .filter(|(_, group)| group.members.contains(id))
-            .map(|(id, _)| id)
-            .collect();
+        let identity = &self.state.identity;
+        let all = |is_direct: bool| -> Vec<&String> {
+            let direct = |group: &Group| group.members.contains(id);
+            let groups = identity
+                .groups
+                .iter()
+                .filter(|(group, it)| direct(it) == is_direct && identity.is_member(group, id, 0));
+            groups.map(|(id, _)| id).collect()
+        };
+        let (direct, inherited) = (all(true), all(false));
+        let groups: Vec<&&String> = direct.iter().chain(&inherited).collect();
         let aliases: Vec<Value> = entity.aliases.iter().map(|alias| alias.in_full(id)).collect();
         Ok(Reply::data(json!({
             "aliases": aliases,
             "creation_time": rfc3339(entity.created),
-            "direct_group_ids": groups,
+            "direct_group_ids": direct,
             "disabled": entity.is_disabled,
             "group_ids": groups,
             "id": id,
-            "inherited_group_ids": [],
+            "inherited_group_ids": inherited,
             "last_update_time": rfc3339(entity.updated),
             "merged_entity_ids": null,
             "metadata": super::entities::or_null(&entity.metadata),

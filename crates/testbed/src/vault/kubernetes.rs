@@ -42,6 +42,7 @@ pub(super) struct Kubernetes {
 pub(super) struct Role {
     names: Vec<String>,
     namespaces: Vec<String>,
+    selector: String,
     audience: String,
     by_name: bool,
     token: TokenFields,
@@ -55,7 +56,7 @@ impl Kubernetes {
             ("config", Operation::Read) => self
                 .config
                 .as_ref()
-                .map(|config| Reply::data(describe(config)))
+                .map(|config| Reply::data(describe(config, voice)))
                 .ok_or_else(Refusal::not_found),
             ("config", _) if is_write => {
                 if call.text("kubernetes_host").is_empty() {
@@ -102,9 +103,9 @@ impl Kubernetes {
     }
 }
 
-fn describe(config: &Map<String, Value>) -> Value {
+fn describe(config: &Map<String, Value>, voice: Voice) -> Value {
     let text = |name: &str| text_of(config.get(name));
-    json!({
+    let mut described = json!({
         "disable_iss_validation": config.get("disable_iss_validation").is_none_or(|flag| flag_of(Some(flag))),
         "disable_local_ca_jwt": flag_of(config.get("disable_local_ca_jwt")),
         "issuer": text("issuer"),
@@ -112,8 +113,11 @@ fn describe(config: &Map<String, Value>) -> Value {
         "kubernetes_host": text("kubernetes_host"),
         "pem_keys": super::call::list_of(config.get("pem_keys")),
         "token_reviewer_jwt_set": !text("token_reviewer_jwt").is_empty(),
-        "use_annotations_as_alias_metadata": false,
-    })
+    });
+    if voice == Voice::Vault {
+        described["use_annotations_as_alias_metadata"] = false.into();
+    }
+    described
 }
 
 impl Role {
@@ -125,10 +129,13 @@ impl Role {
         if call.data.contains_key("bound_service_account_namespaces") {
             role.namespaces = call.list("bound_service_account_namespaces");
         }
+        if call.data.contains_key("bound_service_account_namespace_selector") {
+            role.selector = call.text("bound_service_account_namespace_selector");
+        }
         if role.names.is_empty() {
             return Err(Refusal::bad("\"bound_service_account_names\" can not be empty"));
         }
-        if role.namespaces.is_empty() {
+        if role.namespaces.is_empty() && role.selector.is_empty() {
             return Err(Refusal::bad(
                 "\"bound_service_account_namespaces\" can not be empty if \"bound_service_account_namespace_selector\" is \
                  not set",
@@ -151,7 +158,7 @@ impl Role {
             ("alias_name_source", json!(source)),
             ("audience", self.audience.as_str().into()),
             ("bound_service_account_names", json!(self.names)),
-            ("bound_service_account_namespace_selector", "".into()),
+            ("bound_service_account_namespace_selector", self.selector.as_str().into()),
             ("bound_service_account_namespaces", json!(self.namespaces)),
         ] {
             fields.insert(name.to_owned(), value);

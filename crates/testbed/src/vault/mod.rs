@@ -7,6 +7,7 @@ mod condition;
 mod cors;
 mod entities;
 mod envelope;
+mod groups;
 mod hcl;
 mod identity;
 mod jwt_auth;

@@ -64,15 +64,26 @@ pub(super) struct About {
     default_ttl: u64,
     max_ttl: u64,
     /// Secrets engines have none.
-    token_type: Option<&'static str>,
+    token_type: Option<String>,
+    /// What else was tuned, by its name.
+    tuned: Map<String, Value>,
 }
+
+/// What is shown of a mount only once it was tuned.
+const TUNABLE: [&str; 5] = [
+    "allowed_response_headers",
+    "audit_non_hmac_request_keys",
+    "audit_non_hmac_response_keys",
+    "listing_visibility",
+    "passthrough_request_headers",
+];
 
 impl About {
     fn read(
         call: &Call,
         kind: &str,
         accessor_prefix: &str,
-        token_type: Option<&'static str>,
+        token_type: Option<&str>,
     ) -> Result<Self, Refusal> {
         let config = call.data.get("config");
         let seconds = |name: &str| call::seconds_of(config.and_then(|config| config.get(name)));
@@ -88,7 +99,8 @@ impl About {
             options: call.data.get("options").cloned().unwrap_or_else(|| json!({})),
             default_ttl,
             max_ttl,
-            token_type,
+            token_type: token_type.map(str::to_owned),
+            tuned: Map::new(),
         })
     }
 
@@ -106,9 +118,10 @@ impl About {
             "force_no_cache": false,
             "max_lease_ttl": self.max_ttl,
         });
-        if let Some(token_type) = self.token_type {
-            config["token_type"] = token_type.into();
+        if let Some(token_type) = &self.token_type {
+            config["token_type"] = token_type.as_str().into();
         }
+        self.show_tuned(&mut config);
         let build = match voice {
             Voice::OpenBao => "builtin.bao",
             Voice::Vault => "builtin.vault",
@@ -144,6 +157,7 @@ impl About {
             default_ttl: 0,
             max_ttl: 0,
             token_type: None,
+            tuned: Map::new(),
         }
     }
 
@@ -154,19 +168,49 @@ impl About {
             "force_no_cache": false,
             "max_lease_ttl": self.effective_max_ttl(),
         });
-        match self.token_type {
-            Some(token_type) => tuning["token_type"] = token_type.into(),
+        match &self.token_type {
+            Some(token_type) => tuning["token_type"] = token_type.as_str().into(),
             None => tuning["options"] = self.options.clone(),
         }
+        self.show_tuned(&mut tuning);
         tuning
     }
 
-    fn tune(&mut self, call: &Call) -> Result<(), Refusal> {
-        if call.data.contains_key("default_lease_ttl") {
-            self.default_ttl = call.seconds("default_lease_ttl")?;
+    fn show_tuned(&self, shown: &mut Value) {
+        for (name, value) in &self.tuned {
+            shown[name] = value.clone();
         }
-        if call.data.contains_key("max_lease_ttl") {
-            self.max_ttl = call.seconds("max_lease_ttl")?;
+    }
+
+    fn tune(&mut self, call: &Call) -> Result<(), Refusal> {
+        let ttl = |name: &str, now: u64| match call.text(name).as_str() {
+            "" => Ok(now),
+            "system" => Ok(0),
+            _ => call.seconds(name),
+        };
+        let default_ttl = ttl("default_lease_ttl", self.default_ttl)?;
+        let max_ttl = ttl("max_lease_ttl", self.max_ttl)?;
+        if max_ttl > 0 && default_ttl > max_ttl {
+            return Err(Refusal::bad(format!(
+                "backend max lease TTL of {max_ttl} would be less than backend default lease TTL of {default_ttl}"
+            )));
+        }
+        let visibility = call.text("listing_visibility");
+        if !matches!(visibility.as_str(), "" | "hidden" | "unauth") {
+            return Err(Refusal::bad(format!("invalid listing_visibility {visibility}")));
+        }
+        if call.data.contains_key("token_type") {
+            let token_type = call.text("token_type");
+            if !matches!(token_type.as_str(), "default-service" | "default-batch" | "service" | "batch") {
+                return Err(Refusal::bad("invalid value for 'token_type'"));
+            }
+            self.token_type = Some(token_type);
+        }
+        (self.default_ttl, self.max_ttl) = (default_ttl, max_ttl);
+        for name in TUNABLE {
+            if let Some(value) = call.data.get(name) {
+                self.tuned.insert(name.to_owned(), value.clone());
+            }
         }
         if call.data.contains_key("description") {
             self.description = call.text("description");
@@ -207,7 +251,7 @@ impl AuthMount {
     pub(super) fn of_tokens() -> Self {
         let about = About::of_server("token", "auth_token", "token based credentials");
         let accessor = about.accessor.clone();
-        let about = About { token_type: Some("default-service"), ..about };
+        let about = About { token_type: Some("default-service".to_owned()), ..about };
         Self { kind: "token".to_owned(), accessor, about, method: Method::Bare }
     }
 }
@@ -246,6 +290,15 @@ fn kv1(secrets: &mut BTreeMap<String, Value>, call: &Call, path: &str, lease: u6
     }
 }
 
+/// What is said of the tuning of a mount that is not there.
+fn untunable(path: &str, is_write: bool) -> Refusal {
+    Refusal::bad(if is_write {
+        format!("tune of path \"{path}\" failed: no mount entry found")
+    } else {
+        format!("cannot fetch sysview for path \"{path}\"")
+    })
+}
+
 /// `sys/mounts`.
 pub(super) fn secrets(
     mounts: &mut BTreeMap<String, Mount>,
@@ -268,8 +321,7 @@ pub(super) fn secrets(
     }
     if let Some(path) = path.strip_suffix("/tune") {
         let path = format!("{}/", path.trim_matches('/'));
-        let missing = || Refusal::bad(format!("cannot fetch sysview for path \"{path}\""));
-        let mount = mounts.get_mut(&path).ok_or_else(missing)?;
+        let mount = mounts.get_mut(&path).ok_or_else(|| untunable(&path, is_write))?;
         if is_write {
             mount.about.tune(call)?;
             return Ok(Reply::nothing());
@@ -333,8 +385,7 @@ pub(super) fn methods(
     }
     if let Some(path) = path.strip_suffix("/tune") {
         let path = format!("{}/", path.trim_matches('/'));
-        let missing = || Refusal::bad(format!("cannot fetch sysview for path \"auth/{path}\""));
-        let mount = methods.get_mut(&path).ok_or_else(missing)?;
+        let mount = methods.get_mut(&path).ok_or_else(|| untunable(&format!("auth/{path}"), is_write))?;
         if is_write {
             mount.about.tune(call)?;
             return only(Reply::nothing());

@@ -20,6 +20,14 @@ impl<'a> JwtAuth<'a> {
         Self { vault, mount }
     }
 
+    pub(super) fn vault(&self) -> &'a Vault {
+        self.vault
+    }
+
+    pub(super) fn mount(&self) -> &'a str {
+        self.mount
+    }
+
     /// Logs in with a signed token, such as an ID token. An empty role means the mount's default.
     ///
     /// Fails with [`Error::LoginRefused`], whose `problem` says what to do about it.

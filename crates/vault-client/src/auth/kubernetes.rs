@@ -20,6 +20,14 @@ impl<'a> KubernetesAuth<'a> {
         Self { vault, mount }
     }
 
+    pub(super) fn vault(&self) -> &'a Vault {
+        self.vault
+    }
+
+    pub(super) fn mount(&self) -> &'a str {
+        self.mount
+    }
+
     /// Logs in with a token of a service account.
     ///
     /// Fails with [`Error::LoginRefused`], whose `problem` says what to do about it.

@@ -8,7 +8,8 @@ use crate::reply;
 
 /// `GET sys/health`: how a node is. It needs no token, and it is the same in every namespace.
 ///
-/// Every state is an answer and not an error; an error means that what answered is no Vault.
+/// Every state is an answer and not an error; an error means that what answered is no Vault. It changes nothing, so it is
+/// repeated freely ([`Replay::Safe`]).
 ///
 /// The API: <https://developer.hashicorp.com/vault/api-docs/system/health>
 #[derive(Clone, Copy, Debug, Default)]
@@ -89,6 +90,15 @@ pub struct Health {
     /// Whether this node is a standby.
     #[serde(default)]
     pub standby: bool,
+    /// Whether this node is a standby that serves reads.
+    #[serde(default)]
+    pub performance_standby: bool,
+    /// What it is for performance replication: `disabled`, `primary`, `secondary`; empty where it is not told.
+    #[serde(default)]
+    pub replication_performance_mode: String,
+    /// What it is for disaster recovery: `disabled`, `primary`, `secondary`; empty where it is not told.
+    #[serde(default)]
+    pub replication_dr_mode: String,
     /// The server's clock, in seconds since 1970.
     #[serde(default)]
     pub server_time_utc: u64,
@@ -126,6 +136,7 @@ mod tests {
             let health = ReadHealth.receive(Reply::new(status, BODY)).unwrap();
             assert_eq!((health.state, health.server_time_utc), (expected, 1_795_400_828), "{status}");
             assert_eq!((health.version.as_str(), health.cluster_name.as_deref()), ("2.7.2", Some("c")));
+            assert_eq!(health.replication_performance_mode, "disabled");
         }
     }
 

@@ -1,18 +1,22 @@
 //! The server itself: how it is, what is mounted, who may do what.
 
+mod audit;
 mod cors;
 mod health;
 mod mount;
 mod policy;
 mod seal;
+mod tune;
 
 use std::collections::BTreeMap;
 
+pub use audit::{AuditDevice, ListAuditDevices};
 pub use cors::{Cors, DeleteCors, ReadCors, WriteCors};
 pub use health::{Health, NodeState, ReadHealth};
 pub use mount::{DisableMount, EnableMount, ListMounts, Mount, MountConfig, MountKind, MountRequest};
 pub use policy::{DeletePolicy, ListPolicies, ReadCapabilities, ReadPolicy, WritePolicy};
 pub use seal::{ReadSealStatus, SealStatus};
+pub use tune::{ReadTuning, Tune, Tuning, TuningSettings};
 
 use crate::{Error, Vault};
 
@@ -55,6 +59,23 @@ impl<'a> Sys<'a> {
     /// Removes a mount **with all that is in it**. That there is none is no error.
     pub async fn disable(&self, kind: MountKind, path: &str) -> Result<(), Error> {
         self.vault.perform(DisableMount::new(kind, path)?).await
+    }
+
+    /// Reads how a mount is tuned; `None` where there is none.
+    pub async fn tuning(&self, kind: MountKind, path: &str) -> Result<Option<Tuning>, Error> {
+        self.vault.perform(ReadTuning::new(kind, path)?).await
+    }
+
+    /// Tunes a mount.
+    ///
+    /// Fails with [`Error::NotFound`] where there is none.
+    pub async fn tune(&self, kind: MountKind, path: &str, settings: &TuningSettings) -> Result<(), Error> {
+        self.vault.perform(Tune::new(kind, path, settings)?).await
+    }
+
+    /// Lists the audit devices by their paths, which end in `/`. The token needs `sudo` there.
+    pub async fn audit_devices(&self) -> Result<BTreeMap<String, AuditDevice>, Error> {
+        self.vault.perform(ListAuditDevices).await
     }
 
     /// Lists the names of the policies.

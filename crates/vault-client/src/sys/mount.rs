@@ -42,7 +42,7 @@ pub struct Mount {
     #[serde(default)]
     pub accessor: String,
     /// Its options: a KV store has its `version` here.
-    #[serde(default, deserialize_with = "options")]
+    #[serde(default, deserialize_with = "reply::map")]
     pub options: BTreeMap<String, String>,
     /// Its limits.
     #[serde(default)]
@@ -59,10 +59,6 @@ pub struct MountConfig {
     /// How long its leases live at the most; `None` where the server's own time counts.
     #[serde(default, deserialize_with = "duration::optional_seconds")]
     pub max_lease_ttl: Option<Duration>,
-}
-
-fn options<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// What is to be mounted.
@@ -239,7 +235,7 @@ impl Exchange for DisableMount {
     }
 }
 
-fn mount_path(kind: MountKind, path: &str) -> Result<String, Error> {
+pub(super) fn mount_path(kind: MountKind, path: &str) -> Result<String, Error> {
     let room = kind.path().len() + path.len() + "/".len();
     Ok(Path::with_room(room).literal(kind.path()).segments(PathPart::Mount, path)?.into_string())
 }

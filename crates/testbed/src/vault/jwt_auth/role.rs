@@ -71,7 +71,8 @@ impl Role {
             seconds.map_err(|text| Refusal::bad(format!("time: invalid duration \"{text}\"")))
         };
         let role = Self {
-            is_oidc: match text_of(field("role_type")).as_str() {
+            // What is not said is not what it was before, but `oidc`.
+            is_oidc: match text_of(data.get("role_type")).as_str() {
                 "" | "oidc" => true,
                 "jwt" => false,
                 other => return Err(Refusal::bad(format!("invalid 'role_type': {other}"))),

@@ -99,6 +99,8 @@ fn an_alias_joins_the_same_person_of_two_mounts() {
     let text = "Alias already exists for requested entity and mount accessor";
     assert_error(&bench.root("POST", "identity/entity-alias", &second), 400, text);
     let nobody = json!({"name": "x", "canonical_id": "none", "mount_accessor": accessor});
+    assert_error(&bench.root("POST", "identity/entity-alias", &nobody), 400, "invalid canonical ID");
+    let nobody = json!({"name": "anna2", "canonical_id": "none", "mount_accessor": accessor});
     let text = "given 'canonical_id' is not associated with an entity";
     assert_error(&bench.root("POST", "identity/entity-alias", &nobody), 400, text);
 }
