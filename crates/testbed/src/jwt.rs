@@ -211,6 +211,23 @@ pub(crate) fn sign(header: &Value, claims: &Value, key: &SigningKey) -> String {
     format!("{input}.{}", encoding::base64url(&signature))
 }
 
+/// The same with one bit of the signature turned.
+pub(crate) fn sign_wrongly(header: &Value, claims: &Value, key: &SigningKey) -> String {
+    let input = unsigned(header, claims);
+    let mut signature = key.sign(input.as_bytes());
+    if let Some(last) = signature.last_mut() {
+        *last ^= 1;
+    }
+    format!("{input}.{}", encoding::base64url(&signature))
+}
+
+/// A compact JWS whose signature is HS256's, whatever the header says.
+pub(crate) fn sign_with_secret(header: &Value, claims: &Value, secret: &str) -> String {
+    let input = unsigned(header, claims);
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+    format!("{input}.{}", encoding::base64url(hmac::sign(&key, input.as_bytes()).as_ref()))
+}
+
 /// Header and claims, joined by a dot, without the second dot and a signature.
 pub(crate) fn unsigned(header: &Value, claims: &Value) -> String {
     let part = |value: &Value| encoding::base64url(value.to_string().as_bytes());

@@ -9,11 +9,7 @@ use super::{
     misbehaviour::{Draft, Signature},
     token::Holder,
 };
-use crate::{
-    canary::Kind,
-    encoding::{self, unix_seconds},
-    jwt, random,
-};
+use crate::{canary::Kind, encoding::unix_seconds, jwt, random};
 
 impl Desk<'_> {
     /// An ID token without a login.
@@ -41,6 +37,10 @@ impl Desk<'_> {
         nonce: Option<&str>,
         lie: Option<Misbehaviour>,
     ) -> String {
+        if self.state.lies(|lie| *lie == Misbehaviour::KeyChangedBeforeSigning).is_some() {
+            self.state.rotate_keys();
+            self.state.forget_old_keys();
+        }
         let mut claims = self.claims(holder, "ID", expires);
         claims["aud"] = holder.client.as_str().into();
         add_session(holder, &mut claims);
@@ -109,6 +109,19 @@ impl Desk<'_> {
             claims["family_name"] = "Example".into();
             claims["email"] = user.email.as_str().into();
         }
+        for (name, value) in user.claims.iter().filter(|(name, _)| scope_of(name).is_none()) {
+            claims[name] = value.clone();
+        }
+    }
+
+    /// The claims of the scopes `phone` and `address`, where they were asked for.
+    pub(super) fn add_scoped_claims(&self, user: usize, asked: &str, claims: &mut Value) {
+        let is_asked = |scope: &str| asked.split_whitespace().any(|this| this == scope);
+        for (name, value) in &self.state.users[user].claims {
+            if scope_of(name).is_some_and(is_asked) {
+                claims[name] = value.clone();
+            }
+        }
     }
 
     fn algorithm(&self) -> jwt::Algorithm {
@@ -121,12 +134,23 @@ impl Desk<'_> {
     }
 
     pub(super) fn sign(&self, draft: &Draft) -> String {
-        let input = || jwt::unsigned(&draft.header, &draft.claims);
+        let (header, claims) = (&draft.header, &draft.claims);
         match (draft.signature, self.state.keys.last()) {
-            (Signature::Good, Some(key)) => jwt::sign(&draft.header, &draft.claims, &key.key),
-            (Signature::Broken, _) => format!("{}.{}", input(), encoding::base64url(&[7; 256])),
-            _ => format!("{}.", input()),
+            (Signature::Good, Some(key)) => jwt::sign(header, claims, &key.key),
+            (Signature::Broken, Some(key)) => jwt::sign_wrongly(header, claims, &key.key),
+            (Signature::Secret, _) => jwt::sign_with_secret(header, claims, &self.state.client_secret),
+            (Signature::PublicKey, Some(key)) => jwt::sign_with_secret(header, claims, &key.key.pem()),
+            _ => format!("{}.", jwt::unsigned(header, claims)),
         }
+    }
+}
+
+/// The scope that a claim is told for, where it is not told always.
+fn scope_of(claim: &str) -> Option<&'static str> {
+    match claim {
+        "phone_number" => Some("phone"),
+        "address" => Some("address"),
+        _ => None,
     }
 }
 

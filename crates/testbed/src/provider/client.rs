@@ -26,6 +26,10 @@ impl State {
     pub(super) fn knows_client(&self, id: &str) -> bool {
         id == self.client_id || self.public_clients.iter().any(|client| client == id)
     }
+
+    fn takes_clients_by(&self, method: &str) -> bool {
+        self.client_methods.as_ref().is_none_or(|chosen| chosen.iter().any(|this| this == method))
+    }
 }
 
 impl Desk<'_> {
@@ -40,7 +44,12 @@ impl Desk<'_> {
         if let Some(assertion) = form.value("client_assertion") {
             self.plant(assertion, Kind::ClientSecret);
             let is_known = form.value("client_assertion_type") == Some(ASSERTION_TYPE);
-            return if is_known && self.takes_assertion(assertion) {
+            let method = if jwt::parse(assertion).is_ok_and(|parts| parts.header["alg"] == "HS256") {
+                "client_secret_jwt"
+            } else {
+                "private_key_jwt"
+            };
+            return if is_known && self.state.takes_clients_by(method) && self.takes_assertion(assertion) {
                 Ok(self.state.client_id.clone())
             } else {
                 refuse("invalid_client")
@@ -54,6 +63,11 @@ impl Desk<'_> {
                 let decode = |text: &str| encoding::from_path(&text.replace('+', " "));
                 Some((decode(id), decode(secret)))
             });
+        let in_form = if form.has("client_secret") { "client_secret_post" } else { "none" };
+        let method = if basic.is_some() { "client_secret_basic" } else { in_form };
+        if !self.state.takes_clients_by(method) {
+            return refuse("invalid_client");
+        }
         let (id, secret) = basic.unwrap_or_else(|| {
             let value = |name| form.value(name).unwrap_or_default().to_owned();
             (value("client_id"), value("client_secret"))

@@ -1,6 +1,6 @@
 //! What one may do with a token: ask for claims, ask whether it is good, give it up.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     Desk, Misbehaviour, json, json_error,
@@ -8,9 +8,11 @@ use super::{
     token::Access,
 };
 use crate::{
+    canary::Kind,
     http::Fields,
     jwt,
     message::{Request, Response},
+    random,
 };
 
 impl Desk<'_> {
@@ -23,6 +25,7 @@ impl Desk<'_> {
 
     /// [OpenID Connect Core, section 5.3](https://openid.net/specs/openid-connect-core-1_0.html#UserInfo).
     pub(super) fn userinfo(&mut self, request: &Request) -> Response {
+        use Misbehaviour as M;
         let form = Fields::of_body(request);
         // RFC 6750, section 3: what is wrong stands in the header, and the body is empty.
         let refuse = |status, more: &str| {
@@ -32,9 +35,23 @@ impl Desk<'_> {
                 .with_header("WWW-Authenticate", &format!("Bearer realm=\"HashiCorp\"{more}"))
         };
         let bearer = request.header("Authorization").and_then(|value| value.strip_prefix("Bearer "));
-        let Some(token) = bearer.or_else(|| form.value("access_token")) else { return refuse(401, "") };
-        let (user, client) = match self.access(token) {
-            Some(access) if access.holder.has_openid() => (access.holder.user, access.holder.client.clone()),
+        let mut in_form = form.value("access_token");
+        let mut bearer = bearer;
+        match self.state.lies(|lie| matches!(lie, M::UserinfoWantsHeader | M::UserinfoWantsBody)) {
+            Some(M::UserinfoWantsHeader) => in_form = None,
+            Some(_) => bearer = None,
+            // RFC 6750, section 2: "Clients MUST NOT use more than one method to transmit the token in each request."
+            None if bearer.is_some() && in_form.is_some() => {
+                return refuse(400, ", error=\"invalid_request\"");
+            }
+            None => {}
+        }
+        let Some(token) = bearer.or(in_form) else { return refuse(401, "") };
+        let (user, client, asked) = match self.access(token) {
+            Some(access) if access.holder.has_openid() => {
+                let holder = &access.holder;
+                (holder.user, holder.client.clone(), holder.asked.clone())
+            }
             Some(_) => {
                 return refuse(
                     403,
@@ -50,7 +67,9 @@ impl Desk<'_> {
         };
         let mut claims = json!({ "sub": self.state.users[user].subject });
         self.add_profile(user, &mut claims);
-        if self.state.lies(|lie| *lie == Misbehaviour::UserinfoOtherSubject).is_some() {
+        self.add_scoped_claims(user, &asked, &mut claims);
+        self.add_claim_sources(&mut claims);
+        if self.state.lies(|lie| *lie == M::UserinfoOtherSubject).is_some() {
             claims["sub"] = "somebody-else".into();
         }
         if !self.state.signs_userinfo {
@@ -63,6 +82,38 @@ impl Desk<'_> {
             .with_header("Cache-Control", "no-store")
             .with_header("Content-Type", "application/jwt")
             .with_body(signed)
+    }
+
+    /// Claims of somebody else, and where more can be had:
+    /// [OpenID Connect Core, section 5.6.2](https://openid.net/specs/openid-connect-core-1_0.html#AggregatedDistributedClaims).
+    fn add_claim_sources(&mut self, claims: &mut Value) {
+        use Misbehaviour as M;
+        let source = match self.state.lies(|lie| matches!(lie, M::AggregatedClaims | M::DistributedClaims)) {
+            Some(M::AggregatedClaims) => json!({ "JWT": self.credit_score() }),
+            Some(_) => {
+                let token = random::base64url::<24>();
+                self.plant(&token, Kind::AccessToken);
+                self.state.claims_token = Some(token.clone());
+                json!({ "endpoint": format!("{}/claims", self.issuer()), "access_token": token })
+            }
+            None => return,
+        };
+        claims["_claim_names"] = json!({ "credit_score": "src1" });
+        claims["_claim_sources"] = json!({ "src1": source });
+    }
+
+    /// The endpoint of a source that is told as [`Misbehaviour::DistributedClaims`].
+    pub(super) fn distributed_claims(&self, request: &Request) -> Response {
+        let bearer = request.header("Authorization").and_then(|value| value.strip_prefix("Bearer "));
+        if bearer.is_none() || bearer != self.state.claims_token.as_deref() {
+            return Response::new(401).with_header("WWW-Authenticate", "Bearer error=\"invalid_token\"");
+        }
+        Response::new(200).with_header("Content-Type", "application/jwt").with_body(self.credit_score())
+    }
+
+    fn credit_score(&self) -> String {
+        let claims = json!({ "iss": self.issuer(), "credit_score": 650 });
+        self.sign(&Draft { header: self.header(), claims, signature: Signature::Good })
     }
 
     /// [RFC 7662](https://www.rfc-editor.org/rfc/rfc7662). A refresh token is found only with its `token_type_hint`, as in

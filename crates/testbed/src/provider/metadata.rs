@@ -1,6 +1,6 @@
 //! What the provider says of itself: its configuration and its keys.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Desk, Misbehaviour, json};
 use crate::{jwt::RsaKey, message::Response};
@@ -13,6 +13,11 @@ impl Desk<'_> {
         let mut algorithms = vec!["RS256", self.state.algorithm.name()];
         algorithms.dedup();
         let methods = ["private_key_jwt", "client_secret_basic", "client_secret_post", "client_secret_jwt"];
+        let methods = match &self.state.client_methods {
+            Some(chosen) => json!(chosen),
+            None => json!(methods),
+        };
+        let keys = self.state.keys_at.as_ref().map_or("certs".to_owned(), |name| format!("certs/{name}"));
         let mut document = json!({
             "issuer": issuer,
             "authorization_endpoint": self.endpoint("auth"),
@@ -21,7 +26,7 @@ impl Desk<'_> {
             "userinfo_endpoint": self.endpoint("userinfo"),
             "end_session_endpoint": self.endpoint("logout"),
             "revocation_endpoint": self.endpoint("revoke"),
-            "jwks_uri": self.endpoint("certs"),
+            "jwks_uri": self.endpoint(&keys),
             "device_authorization_endpoint": self.endpoint("auth/device"),
             "pushed_authorization_request_endpoint": self.endpoint("ext/par/request"),
             "require_pushed_authorization_requests": false,
@@ -39,7 +44,7 @@ impl Desk<'_> {
             "token_endpoint_auth_signing_alg_values_supported": ["RS256", "PS256", "ES256", "EdDSA", "HS256"],
             "introspection_endpoint_auth_methods_supported": methods,
             "revocation_endpoint_auth_methods_supported": methods,
-            "scopes_supported": ["openid", "profile", "email", "roles", "offline_access"],
+            "scopes_supported": ["openid", "profile", "email", "address", "phone", "roles", "offline_access"],
             "claim_types_supported": ["normal"],
             "claims_supported": ["iss", "sub", "aud", "exp", "iat", "name", "given_name", "family_name",
                 "preferred_username", "email", "acr", "azp", "nonce", "auth_time"],
@@ -55,6 +60,13 @@ impl Desk<'_> {
         }
         if self.state.lies(|lie| *lie == Misbehaviour::NoS256).is_some() {
             document["code_challenge_methods_supported"] = json!(["plain"]);
+        }
+        if self.state.lies(|lie| *lie == Misbehaviour::CertificateAddresses).is_some() {
+            let names =
+                ["token_endpoint", "userinfo_endpoint", "revocation_endpoint", "introspection_endpoint"];
+            for name in names {
+                document["mtls_endpoint_aliases"][name] = format!("{issuer}/with-certificate/{name}").into();
+            }
         }
         // Told again at the redirect, so that the announcement and the deed agree.
         if self.state.misbehaviours.iter().any(|(lie, _)| *lie == Misbehaviour::NoCallbackIssuer) {
@@ -75,6 +87,9 @@ impl Desk<'_> {
                 json!({"kid": "new", "kty": "ML", "alg": "ML-DSA-99", "use": "sig", "pub": "AAAA"}),
             );
         }
+        if self.state.lies(|lie| *lie == Misbehaviour::OddKeys).is_some() {
+            keys.extend(odd_keys());
+        }
         keys.extend(self.state.keys.iter().rev().map(|key| key.key.jwk(&key.kid)));
         Response::new(200).with_header("Cache-Control", "no-cache").with_json(&json!({ "keys": keys }))
     }
@@ -88,4 +103,25 @@ impl Desk<'_> {
             "tokens-not-before": 0,
         }))
     }
+}
+
+/// What the conformance suite publishes beside the key that signs: keys that are for something else.
+fn odd_keys() -> Vec<Value> {
+    let mut encryption = RsaKey::ENCRYPTION.jwk("enc-without-alg", "enc", "");
+    if let Some(key) = encryption.as_object_mut() {
+        key.remove("alg");
+    }
+    // The points are those of the generators: sound keys, whose private halves nobody uses.
+    let (p256_x, p256_y) =
+        ("axfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpY", "T-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU");
+    let (k1_x, k1_y) =
+        ("eb5mfvncu6xVoGKVzocLBwKb_NstzijZWfKBWxb4F5g", "SDradyajxGVdpPv8DhEIqP0XtEimhVQZnEfQj_sQ1Lg");
+    let ed25519 = "WGZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmY";
+    vec![
+        encryption,
+        json!({"kid": "ec-enc", "kty": "EC", "use": "enc", "crv": "P-256", "x": p256_x, "y": p256_y}),
+        json!({"kid": "secp256k1", "kty": "EC", "use": "sig", "alg": "ES256K", "crv": "secp256k1", "x": k1_x, "y": k1_y}),
+        json!({"kid": "ed25519", "kty": "OKP", "use": "sig", "alg": "EdDSA", "crv": "Ed25519", "x": ed25519}),
+        json!({"kid": "unreadable", "kty": "RSA", "use": "sig", "alg": "RS256", "n": "not base64!", "e": "AQAB"}),
+    ]
 }

@@ -21,6 +21,9 @@ pub enum Misbehaviour {
     DiscoveryIssuer,
     /// The configuration announces PKCE without S256.
     NoS256,
+    /// The configuration has other addresses for clients with certificates, which nobody answers: to be passed over by a
+    /// client that has none.
+    CertificateAddresses,
     /// The configuration does not announce the `iss` of the authorization response, and none comes.
     NoCallbackIssuer,
     /// The authorization response lacks the `iss` that was announced.
@@ -45,6 +48,8 @@ pub enum Misbehaviour {
     MissingAudience,
     /// The ID token has a stranger beside the client in `aud`.
     ExtraAudience,
+    /// The ID token has a stranger beside the client in `aud`, and does not say who asked for it.
+    ExtraAudienceWithoutParty,
     /// The ID token has `aud` as a list of one: to be accepted.
     AudienceAsList,
     /// The ID token has another `azp`.
@@ -69,10 +74,16 @@ pub enum Misbehaviour {
     AlgNone,
     /// The ID token says HS256, and its signature is none.
     AlgHs256,
+    /// The ID token is signed with HS256 and the client's secret, which nobody agreed on.
+    AlgHs256WithSecret,
+    /// The ID token is signed with HS256 and the provider's public key, as PEM: a key that everybody has.
+    AlgHs256WithPublicKey,
     /// The signature of the ID token is broken.
     BrokenSignature,
     /// The header of the ID token has a `crit` that nobody knows.
     UnknownCritical,
+    /// The ID token has no `at_hash`: to be accepted, where a code was redeemed.
+    MissingAccessTokenHash,
     /// The ID token's `at_hash` belongs to another access token.
     OtherAccessTokenHash,
     /// The ID token names a key that is not in the key set.
@@ -83,18 +94,36 @@ pub enum Misbehaviour {
     ///
     /// Not there by default: OpenBao and Vault refuse the whole set for it.
     UnknownKeyType,
+    /// The key set has the odd keys of the conformance suite: for encryption and without `alg`, on secp256k1, on
+    /// Ed25519, and one that cannot be read. To be passed over.
+    OddKeys,
+    /// The provider takes a new key just before it signs an ID token, and forgets the old one: to be accepted, after the
+    /// new key was fetched.
+    KeyChangedBeforeSigning,
     /// The token reply spells the token type `bEARER`: to be accepted.
     TokenTypeOtherCase,
     /// The token reply has no `expires_in`: to be accepted.
     NoExpiresIn,
     /// Userinfo answers for another `sub`.
     UserinfoOtherSubject,
+    /// Userinfo takes the access token in the header alone.
+    UserinfoWantsHeader,
+    /// Userinfo takes the access token in the body of a form alone.
+    UserinfoWantsBody,
+    /// Userinfo brings claims that somebody else has signed: `credit_score`, as
+    /// [OpenID Connect Core, section 5.6.2](https://openid.net/specs/openid-connect-core-1_0.html#AggregatedDistributedClaims)
+    /// has it.
+    AggregatedClaims,
+    /// Userinfo says where more claims can be had: `credit_score`, with an access token of its own.
+    DistributedClaims,
     /// A refreshed ID token is about another `sub`.
     RefreshOtherSubject,
     /// A refreshed ID token has another `iss`.
     RefreshOtherIssuer,
     /// A refreshed ID token has another `aud`.
     RefreshOtherAudience,
+    /// A refreshed ID token has another `azp`.
+    RefreshOtherAuthorizedParty,
     /// A refreshed ID token says that the person signed in just now, which is not so.
     RefreshOtherAuthTime,
     /// The reply to a refresh has no refresh token: the old one is to be kept.
@@ -131,6 +160,10 @@ pub(crate) enum Signature {
     Good,
     Broken,
     Absent,
+    /// With HS256, and the client's secret as the key.
+    Secret,
+    /// With HS256, and the provider's public key as the key.
+    PublicKey,
 }
 
 impl Misbehaviour {
@@ -144,6 +177,7 @@ impl Misbehaviour {
                 | M::OtherAudience
                 | M::MissingAudience
                 | M::ExtraAudience
+                | M::ExtraAudienceWithoutParty
                 | M::AudienceAsList
                 | M::OtherAuthorizedParty
                 | M::OtherNonce
@@ -156,8 +190,11 @@ impl Misbehaviour {
                 | M::NotYetValid
                 | M::AlgNone
                 | M::AlgHs256
+                | M::AlgHs256WithSecret
+                | M::AlgHs256WithPublicKey
                 | M::BrokenSignature
                 | M::UnknownCritical
+                | M::MissingAccessTokenHash
                 | M::OtherAccessTokenHash
                 | M::UnknownKeyId
                 | M::NoKeyId
@@ -171,6 +208,7 @@ impl Misbehaviour {
             M::RefreshOtherSubject
                 | M::RefreshOtherIssuer
                 | M::RefreshOtherAudience
+                | M::RefreshOtherAuthorizedParty
                 | M::RefreshOtherAuthTime
         )
     }
@@ -208,8 +246,16 @@ impl Misbehaviour {
             Self::RefreshOtherAuthTime => claims["auth_time"] = (now + 1).into(),
             Self::OtherAudience | Self::RefreshOtherAudience => claims["aud"] = "somebody-else".into(),
             Self::ExtraAudience => claims["aud"] = json!([claims["aud"], "somebody-else"]),
+            Self::ExtraAudienceWithoutParty => {
+                claims["aud"] = json!([claims["aud"], "somebody-else"]);
+                if let Some(claims) = claims.as_object_mut() {
+                    claims.remove("azp");
+                }
+            }
             Self::AudienceAsList => claims["aud"] = json!([claims["aud"]]),
-            Self::OtherAuthorizedParty => claims["azp"] = "somebody-else".into(),
+            Self::OtherAuthorizedParty | Self::RefreshOtherAuthorizedParty => {
+                claims["azp"] = "somebody-else".into();
+            }
             Self::OtherNonce => claims["nonce"] = "another-nonce".into(),
             Self::RefreshOtherSubject => claims["sub"] = "somebody-else".into(),
             Self::IssuedInFuture(by) => {
@@ -221,6 +267,7 @@ impl Misbehaviour {
                 claims["exp"] = now.saturating_sub(3600).into();
             }
             Self::NotYetValid => claims["nbf"] = (now + 3600).into(),
+            Self::MissingAccessTokenHash => without("at_hash"),
             Self::OtherAccessTokenHash => claims["at_hash"] = "AAAAAAAAAAAAAAAAAAAAAA".into(),
             Self::AlgNone => {
                 header["alg"] = "none".into();
@@ -229,6 +276,11 @@ impl Misbehaviour {
             Self::AlgHs256 => {
                 header["alg"] = "HS256".into();
                 *signature = Signature::Broken;
+            }
+            Self::AlgHs256WithSecret | Self::AlgHs256WithPublicKey => {
+                header["alg"] = "HS256".into();
+                let with_secret = self == Self::AlgHs256WithSecret;
+                *signature = if with_secret { Signature::Secret } else { Signature::PublicKey };
             }
             Self::BrokenSignature => *signature = Signature::Broken,
             Self::UnknownCritical => {

@@ -46,6 +46,7 @@ pub struct User {
     subject: String,
     email: String,
     roles: Vec<String>,
+    claims: serde_json::Map<String, serde_json::Value>,
 }
 
 impl User {
@@ -57,7 +58,15 @@ impl User {
             subject: random::uuid(),
             email: format!("{name}@example.com"),
             roles: Vec::new(),
+            claims: serde_json::Map::new(),
         }
+    }
+
+    /// A claim beside those that everybody has. `phone_number` and `address` are told where the scopes `phone` and
+    /// `address` were asked for, others always.
+    pub fn with_claim(mut self, name: &str, value: serde_json::Value) -> Self {
+        self.claims.insert(name.to_owned(), value);
+        self
     }
 
     /// The roles of the client, which tokens carry in `resource_access.<client>.roles`.
@@ -160,6 +169,12 @@ pub(crate) struct State {
     algorithm: Algorithm,
     rotations: usize,
     encryption_kid: String,
+    /// A part of the key set's address, once it has moved.
+    keys_at: Option<String>,
+    /// How clients may prove who they are, where that is not left to them.
+    client_methods: Option<Vec<String>>,
+    /// What opens the endpoint of distributed claims, once it was told.
+    claims_token: Option<String>,
     pages: HashMap<String, authorize::Page>,
     pushed: HashMap<String, authorize::Pushed>,
     codes: HashMap<String, authorize::Grant>,
@@ -206,6 +221,9 @@ impl State {
             algorithm: Algorithm::default(),
             rotations: 0,
             encryption_kid: random::base64url::<32>(),
+            keys_at: None,
+            client_methods: None,
+            claims_token: None,
             pages: HashMap::new(),
             pushed: HashMap::new(),
             codes: HashMap::new(),
@@ -230,6 +248,11 @@ impl State {
         let key = SigningKey::for_rotation(self.rotations, self.algorithm);
         self.keys.push(Key { kid: random::base64url::<32>(), key });
         self.rotations += 1;
+    }
+
+    fn forget_old_keys(&mut self) {
+        let old = self.keys.len().saturating_sub(1);
+        self.keys.drain(..old);
     }
 
     /// The session of this id, if it is still alive.
@@ -281,7 +304,9 @@ impl Desk<'_> {
         let method = request.method.as_str();
         match (rest, method) {
             (".well-known/openid-configuration", "GET") => self.configuration(),
-            ("protocol/openid-connect/certs", "GET") => self.certificates(),
+            ("protocol/openid-connect/certs", "GET") if self.state.keys_at.is_none() => self.certificates(),
+            (path, "GET") if self.keys_path().is_some_and(|moved| path == moved) => self.certificates(),
+            ("claims", "GET") => self.distributed_claims(request),
             ("protocol/openid-connect/auth", "GET") => self.authorize(request, &Fields::of_query(request)),
             ("protocol/openid-connect/auth", "POST") => self.authorize(request, &Fields::of_body(request)),
             ("login-actions/authenticate", "POST") => self.authenticate(request),
@@ -315,6 +340,11 @@ impl Desk<'_> {
 
     fn plant(&self, secret: &str, kind: Kind) {
         self.world.canary().plant(secret, kind);
+    }
+
+    /// Where the keys are, once they have moved.
+    fn keys_path(&self) -> Option<String> {
+        self.state.keys_at.as_ref().map(|name| format!("protocol/openid-connect/certs/{name}"))
     }
 
     fn endpoint(&self, name: &str) -> String {

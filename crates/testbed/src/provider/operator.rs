@@ -99,9 +99,20 @@ impl<'w> Provider<'w> {
 
     /// Takes all keys but the newest out of the key set.
     pub fn forget_old_keys(&self) {
+        self.world.with_provider(State::forget_old_keys);
+    }
+
+    /// Publishes the keys at another address from now on; the one before is gone.
+    pub fn move_keys(&self) {
+        self.world.with_provider(|state| state.keys_at = Some(random::base64url::<12>()));
+    }
+
+    /// Takes these methods of client authentication and no others (`client_secret_basic`, `none`, …), and says so.
+    ///
+    /// At the beginning a client may choose.
+    pub fn take_clients_by(&self, methods: &[&str]) {
         self.world.with_provider(|state| {
-            let old = state.keys.len() - 1;
-            state.keys.drain(..old);
+            state.client_methods = Some(methods.iter().map(|method| (*method).to_owned()).collect());
         });
     }
 

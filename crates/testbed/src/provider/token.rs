@@ -58,9 +58,11 @@ impl Holder {
         self.asked.split_whitespace().any(|scope| scope == "openid")
     }
 
-    /// What is granted: the default scopes come without being asked for.
-    pub(super) fn scope(&self) -> &'static str {
-        if self.has_openid() { "openid email profile" } else { "email profile" }
+    /// What is granted: the default scopes come without being asked for, two others where they are asked for.
+    pub(super) fn scope(&self) -> String {
+        let optional = self.asked.split_whitespace().filter(|scope| matches!(*scope, "address" | "phone"));
+        let openid = self.has_openid().then_some("openid");
+        openid.into_iter().chain(["email", "profile"]).chain(optional).collect::<Vec<_>>().join(" ")
     }
 }
 
