@@ -67,14 +67,10 @@ impl Browser {
         let form = page.html.split("<form").nth(1).context("the page has no form")?;
         let action = attribute(form, "action").context("the form has no action")?;
         let target = page.address.join(&action).context("the form's action is no address")?;
-        let mut body = form_urlencoded::Serializer::new(String::new());
-        for input in form.split("</form").next().unwrap_or_default().split("<input").skip(1) {
-            let hidden = attribute(input, "type").is_some_and(|kind| kind == "hidden");
-            if let (true, Some(name)) = (hidden, attribute(input, "name")) {
-                body.append_pair(&name, &attribute(input, "value").unwrap_or_default());
-            }
-        }
-        let body = body.extend_pairs(fields).finish();
+        let body = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(page.hidden_fields())
+            .extend_pairs(fields)
+            .finish();
         let request = Request::for_url(Method::Post, target.clone())
             .with_body("application/x-www-form-urlencoded", body);
         self.follow(request, target, stop).await
@@ -129,6 +125,18 @@ impl Page {
     /// Returns a parameter of the address bar.
     pub fn parameter(&self, name: &str) -> Option<String> {
         self.address.query_pairs().find(|(this, _)| this == name).map(|(_, value)| value.into_owned())
+    }
+
+    /// Returns the hidden fields of the page's first form, as the browser would send them.
+    pub fn hidden_fields(&self) -> Vec<(String, String)> {
+        let form = self.html.split("<form").nth(1).and_then(|form| form.split("</form").next());
+        let inputs = form.unwrap_or_default().split("<input").skip(1);
+        inputs
+            .filter(|input| attribute(input, "type").is_some_and(|kind| kind == "hidden"))
+            .filter_map(|input| {
+                Some((attribute(input, "name")?, attribute(input, "value").unwrap_or_default()))
+            })
+            .collect()
     }
 
     /// Returns the value of the page's input with that id, as a person would copy it.

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where something unexpected happens")]
 
 mod canary;
+mod conformance;
 mod discovery;
 mod doubles;
 mod id_token;
@@ -54,5 +55,6 @@ fn main() -> ExitCode {
         oidc_device::behaviours(),
         doubles::behaviours(),
     ];
-    run(&behaviours.into_iter().flatten().collect::<Vec<_>>(), &Place::ALL, workspace::trials())
+    let trials = [workspace::trials(), conformance::trials()].into_iter().flatten().collect();
+    run(&behaviours.into_iter().flatten().collect::<Vec<_>>(), &Place::ALL, trials)
 }

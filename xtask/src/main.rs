@@ -4,6 +4,7 @@
 //! outlive us), [`progress`] (what is shown) and [`http`] (is a server answering?).
 
 mod bench;
+mod conformance;
 mod demo;
 mod fuzz;
 mod http;
@@ -47,6 +48,8 @@ enum Verb {
     Wasm,
     /// Run one fuzz target with coverage, for as long as you like
     Fuzz(fuzz::Arguments),
+    /// Run the conformance tests and write docs/conformance.md
+    Conformance,
     /// Measure the libraries and write target/bench/report.json
     Bench(bench::Arguments),
 }
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         Verb::Tools(arguments) => tools::run(&project, &arguments),
         Verb::Wasm => wasm::run(&project),
         Verb::Fuzz(arguments) => fuzz::run(&project, &arguments),
+        Verb::Conformance => conformance::run(&project),
         Verb::Bench(arguments) => bench::run(&project, &arguments),
     });
     match done {

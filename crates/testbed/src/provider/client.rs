@@ -16,6 +16,10 @@ use crate::{
 /// The type of an assertion, [RFC 7523, section 2.2](https://www.rfc-editor.org/rfc/rfc7523#section-2.2).
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
+/// Before the paths of [RFC 8705, section 5](https://www.rfc-editor.org/rfc/rfc8705#section-5). TLS is not checked here: who
+/// asks there counts as a client with a certificate.
+pub(super) const WITH_CERTIFICATE: &str = "mtls/";
+
 /// What an assertion may be signed with, beside the client's secret.
 const ASSERTION_ALGORITHMS: [&str; 4] = ["RS256", "PS256", "ES256", "EdDSA"];
 
@@ -63,6 +67,9 @@ impl Desk<'_> {
                 let decode = |text: &str| encoding::from_path(&text.replace('+', " "));
                 Some((decode(id), decode(secret)))
             });
+        if request.path().contains("/mtls/") && form.value("client_id") == Some(&self.state.client_id) {
+            return Ok(self.state.client_id.clone());
+        }
         let in_form = if form.has("client_secret") { "client_secret_post" } else { "none" };
         let method = if basic.is_some() { "client_secret_basic" } else { in_form };
         if !self.state.takes_clients_by(method) {

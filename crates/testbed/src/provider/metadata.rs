@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Desk, Misbehaviour, json};
+use super::{Desk, Misbehaviour, client::WITH_CERTIFICATE, json};
 use crate::{jwt::RsaKey, message::Response};
 
 impl Desk<'_> {
@@ -64,8 +64,10 @@ impl Desk<'_> {
         if self.state.lies(|lie| *lie == Misbehaviour::CertificateAddresses).is_some() {
             let names =
                 ["token_endpoint", "userinfo_endpoint", "revocation_endpoint", "introspection_endpoint"];
+            let elsewhere = format!("{issuer}/{}", WITH_CERTIFICATE.trim_end_matches('/'));
             for name in names {
-                document["mtls_endpoint_aliases"][name] = format!("{issuer}/with-certificate/{name}").into();
+                let address = document[name].as_str().unwrap_or_default().replace(&issuer, &elsewhere);
+                document["mtls_endpoint_aliases"][name] = address.into();
             }
         }
         // Told again at the redirect, so that the announcement and the deed agree.

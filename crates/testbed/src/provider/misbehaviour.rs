@@ -21,8 +21,8 @@ pub enum Misbehaviour {
     DiscoveryIssuer,
     /// The configuration announces PKCE without S256.
     NoS256,
-    /// The configuration has other addresses for clients with certificates, which nobody answers: to be passed over by a
-    /// client that has none.
+    /// The configuration has other addresses for clients with certificates, where a client's name is enough: to be used by
+    /// a client that has one, and by no other.
     CertificateAddresses,
     /// The configuration does not announce the `iss` of the authorization response, and none comes.
     NoCallbackIssuer,

@@ -302,10 +302,15 @@ impl Desk<'_> {
             return json_error(404, "Realm does not exist", None);
         }
         let method = request.method.as_str();
+        // The addresses for clients with certificates: see `Misbehaviour::CertificateAddresses`.
+        let rest = rest.strip_prefix(client::WITH_CERTIFICATE).unwrap_or(rest);
         match (rest, method) {
             (".well-known/openid-configuration", "GET") => self.configuration(),
             ("protocol/openid-connect/certs", "GET") if self.state.keys_at.is_none() => self.certificates(),
             (path, "GET") if self.keys_path().is_some_and(|moved| path == moved) => self.certificates(),
+            ("protocol/openid-connect/certs", "GET") => {
+                json_error(404, "Unable to find matching target resource method", None)
+            }
             ("claims", "GET") => self.distributed_claims(request),
             ("protocol/openid-connect/auth", "GET") => self.authorize(request, &Fields::of_query(request)),
             ("protocol/openid-connect/auth", "POST") => self.authorize(request, &Fields::of_body(request)),

@@ -11,6 +11,7 @@ mod clients;
 mod device;
 mod grants;
 mod logout;
+mod suite;
 
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const REDIRECT: &str = "http://localhost:8250/oidc/callback";
