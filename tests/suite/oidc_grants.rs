@@ -1,8 +1,8 @@
 //! How a client says who it is, what it gets for itself, and other ways to ask and to be answered.
 
 use latchkey_oidc_flow::{
-    Algorithm, Assertions, CallbackParams, Client, Error, JsonWebTokenSigner, Provider, RefusalReason,
-    ResponseMode, TokenType,
+    Algorithm, Assertions, AwsLcSigner, CallbackParams, Client, Error, Provider, RefusalReason, ResponseMode,
+    TokenType,
 };
 use latchkey_tests::{Backend, Browser, Place, READER, behaviours};
 use latchkey_transport::{Secret, SystemRandom};
@@ -104,7 +104,7 @@ async fn a_client_gets_a_token_for_itself(backend: Backend) {
     assert!(matches!(wrong, Err(Error::Refused(_))), "{wrong:?}");
 }
 
-async fn signing(backend: &Backend, client_id: &str, signer: JsonWebTokenSigner) {
+async fn signing(backend: &Backend, client_id: &str, signer: AwsLcSigner) {
     let assertions = Assertions::new(signer, &mut SystemRandom).unwrap();
     let client = named(backend, client_id).await.with_assertions(assertions);
     for _ in 0..2 {
@@ -114,13 +114,13 @@ async fn signing(backend: &Backend, client_id: &str, signer: JsonWebTokenSigner)
 
 async fn a_client_signs_who_it_is_with_its_key(backend: Backend) {
     let key = Secret::new(include_str!("../servers/client-key.pem"));
-    let signer = JsonWebTokenSigner::from_pem(Algorithm::Es256, &key).unwrap().with_key_id("client-key");
+    let signer = AwsLcSigner::from_pem(Algorithm::Es256, &key).unwrap().with_key_id("client-key");
     signing(&backend, "latchkey-key-jwt", signer).await;
 }
 
 async fn a_client_signs_who_it_is_with_its_secret(backend: Backend) {
     let secret = Secret::new("a-secret-of-more-than-32-bytes-for-hs256");
-    let signer = JsonWebTokenSigner::from_secret(&secret).unwrap();
+    let signer = AwsLcSigner::from_secret(&secret).unwrap();
     signing(&backend, "latchkey-secret-jwt", signer).await;
 }
 

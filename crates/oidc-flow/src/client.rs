@@ -2,15 +2,17 @@
 
 use std::time::{Duration, SystemTime};
 
-use latchkey_transport::{Perform as _, Secret};
+use latchkey_transport::{MaybeSend, Perform as _, Replay, Reply, Secret};
+use serde::Deserialize;
 
+use crate::form::FormExchange;
 use crate::id_token::{
     Algorithm, Expectations, IdToken, IdTokenProblem, VerifiedIdToken, check_code, check_state,
 };
 use crate::token::RedeemCode;
 use crate::{
-    Assertions, Authentication, Authorize, CallbackParams, CallbackProblem, Error, Misuse, Provider, Tokens,
-    ValidatedCallback,
+    Assertions, Authentication, Authorize, CallbackParams, CallbackProblem, Dpop, Error, Misuse, Provider,
+    Tokens, ValidatedCallback,
 };
 
 /// A client of a provider: the application that people sign in to.
@@ -22,6 +24,7 @@ pub struct Client {
     id: String,
     authentication: Authentication,
     assertions: Option<Assertions>,
+    dpop: Option<Dpop>,
     expectations: Expectations,
 }
 
@@ -31,7 +34,14 @@ impl Client {
         let id = client_id.into();
         let tenants = provider.metadata().tenants.clone();
         let expectations = Expectations::new(provider.issuer(), id.as_str()).of_tenants(tenants);
-        Self { provider, id, authentication: Authentication::None, assertions: None, expectations }
+        Self {
+            provider,
+            id,
+            authentication: Authentication::None,
+            assertions: None,
+            dpop: None,
+            expectations,
+        }
     }
 
     /// Sets the client's secret. It is sent as a header unless the provider says that it only takes it in a form.
@@ -61,6 +71,13 @@ impl Client {
         self
     }
 
+    /// Binds the tokens of this client to a key ([RFC 9449](https://www.rfc-editor.org/rfc/rfc9449)): what gives or uses
+    /// one proves to have the key, and a provider that gives a bearer token instead is refused.
+    pub fn with_dpop(mut self, dpop: Dpop) -> Self {
+        self.dpop = Some(dpop);
+        self
+    }
+
     /// Sets the signature algorithms that an ID token may have, in place of `RS256`.
     pub fn with_algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
         self.expectations = self.expectations.with_algorithms(algorithms);
@@ -82,6 +99,11 @@ impl Client {
     /// Returns the client's id.
     pub fn client_id(&self) -> &str {
         &self.id
+    }
+
+    /// Returns the key that the tokens are bound to, where there is one.
+    pub fn dpop(&self) -> Option<&Dpop> {
+        self.dpop.as_ref()
     }
 
     /// Returns the provider.
@@ -108,6 +130,30 @@ impl Client {
         }
     }
 
+    /// Calls the token endpoint, with a proof of the client's key where there is one, and once more where the provider
+    /// wants a nonce of its own in it ([RFC 9449, 8](https://www.rfc-editor.org/rfc/rfc9449#section-8)): nothing is spent
+    /// by then.
+    pub(crate) async fn call<E>(&self, mut exchange: E, now: SystemTime) -> Result<E::Output, Error>
+    where
+        E: FormExchange,
+        E::Output: MaybeSend,
+    {
+        let transport = self.provider.transport();
+        let Some(dpop) = &self.dpop else { return transport.perform(exchange).await };
+        // A proof is good for one request.
+        let replay = if exchange.replay() == Replay::Never { Replay::Never } else { Replay::AfterRefusal };
+        exchange.form_mut().prove(dpop, now).await?;
+        let mut reply = transport.deliver(replay, || exchange.request()).await?;
+        let address = exchange.form_mut().address().clone();
+        if dpop.heard(&address, &reply) && wants_nonce(&reply) {
+            exchange.form_mut().authenticate(self.authentication(now).await?);
+            exchange.form_mut().prove(dpop, now).await?;
+            reply = transport.deliver(replay, || exchange.request()).await?;
+            dpop.heard(&address, &reply);
+        }
+        exchange.receive(reply)
+    }
+
     /// Redeems the code and checks what comes back: tokens come out only when every check has passed.
     ///
     /// The provider's keys are fetched before the code is spent. After an error the code is gone: begin a new login.
@@ -127,7 +173,7 @@ impl Client {
         let first = self.check_callbacks_token(&callback, &expectations, now).await?;
         let endpoint = self.provider.metadata().token_endpoint().clone();
         let redeem = RedeemCode::new(endpoint, self.id.as_str(), self.authentication(now).await?, &callback);
-        let tokens = self.provider.transport().perform(redeem).await.map_err(|error| match error {
+        let tokens = self.call(redeem, now).await.map_err(|error| match error {
             Error::Transport(cause) => Error::Unredeemed(cause),
             other => other,
         })?;
@@ -172,4 +218,16 @@ impl Client {
         let claims = self.provider.check_response(token, &self.expectations, now).await?;
         Ok(CallbackParams::from_claims(&claims)?)
     }
+}
+
+/// Returns whether a token endpoint refuses for want of its nonce
+/// ([RFC 9449, 8](https://www.rfc-editor.org/rfc/rfc9449#section-8)).
+fn wants_nonce(reply: &Reply) -> bool {
+    #[derive(Deserialize)]
+    struct Body {
+        error: String,
+    }
+    let is_refused = matches!(reply.status(), 400 | 401);
+    is_refused
+        && serde_json::from_slice::<Body>(reply.body()).is_ok_and(|body| body.error == "use_dpop_nonce")
 }

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::time::SystemTime;
 
-use latchkey_transport::{Exchange, Perform as _, Replay, Reply, Request, Secret};
+use latchkey_transport::{Exchange, Replay, Reply, Request, Secret};
 
-use crate::form::ClientForm;
+use crate::form::{ClientForm, FormExchange};
 use crate::token::TokenReply;
 use crate::{Client, Endpoint, Error, Misuse};
 
@@ -49,7 +49,7 @@ impl ClientCredentials {
             .with("grant_type", "client_credentials")
             .with_list("scope", &self.scopes)
             .with_each("resource", &self.resources);
-        let reply = provider.transport().perform(Grant { form }).await?;
+        let reply = self.client.call(Grant { form }, now).await?;
         Ok(AccessToken {
             expires_at: reply.expires_at(now),
             scopes: reply.scopes(self.scopes),
@@ -60,6 +60,12 @@ impl ClientCredentials {
 
 struct Grant {
     form: ClientForm,
+}
+
+impl FormExchange for Grant {
+    fn form_mut(&mut self) -> &mut ClientForm {
+        &mut self.form
+    }
 }
 
 impl Exchange for Grant {
@@ -75,7 +81,7 @@ impl Exchange for Grant {
             return Err(self.form.problem(&reply));
         }
         let reply = TokenReply::read(reply.body())?;
-        reply.check_bearer()?;
+        reply.check_type(self.form.is_bound())?;
         Ok(reply)
     }
 

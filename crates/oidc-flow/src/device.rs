@@ -9,7 +9,7 @@ use serde_json::Value;
 use url::Url;
 
 use crate::discovery::is_safe;
-use crate::form::ClientForm;
+use crate::form::{ClientForm, FormExchange};
 use crate::text::printable;
 use crate::token::{UnverifiedTokens, lifetime};
 use crate::{Authentication, Client, Endpoint, Error, Misbehaviour, Misuse, RefusalReason, Tokens};
@@ -284,6 +284,12 @@ impl RedeemDeviceCode {
     }
 }
 
+impl FormExchange for RedeemDeviceCode {
+    fn form_mut(&mut self) -> &mut ClientForm {
+        &mut self.form
+    }
+}
+
 impl Exchange for RedeemDeviceCode {
     type Output = DeviceAnswer;
     type Error = Error;
@@ -295,7 +301,10 @@ impl Exchange for RedeemDeviceCode {
     fn receive(self, reply: Reply) -> Result<DeviceAnswer, Error> {
         match reply.status() {
             200 => {
-                return Ok(DeviceAnswer::Granted(Box::new(UnverifiedTokens::read(reply.body())?)));
+                return Ok(DeviceAnswer::Granted(Box::new(UnverifiedTokens::read(
+                    reply.body(),
+                    self.form.is_bound(),
+                )?)));
             }
             429 | 500..=599 => return Ok(DeviceAnswer::Nothing),
             _ => {}
@@ -367,7 +376,7 @@ impl Client {
         self.provider().prepare(now).await?;
         let endpoint = self.provider().metadata().token_endpoint().clone();
         let redeem = RedeemDeviceCode::new(endpoint, self.authentication(now).await?, pending);
-        let answer = match self.provider().transport().perform(redeem).await {
+        let answer = match self.call(redeem, now).await {
             Err(Error::Transport(cause)) if cause.is_transient() => DeviceAnswer::Nothing,
             outcome => outcome?,
         };

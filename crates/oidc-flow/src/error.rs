@@ -471,11 +471,13 @@ pub enum Misbehaviour {
     /// The provider announces methods of PKCE, and S256 is not among them.
     #[error("the provider does not support PKCE with S256")]
     PkceUnsupported,
-    /// The access token is not a bearer token.
-    #[error("the provider's token type is {token_type:?} and not bearer")]
+    /// The access token is not of the type that was asked for: a bearer token, or one that is bound to the client's key.
+    #[error("the provider's token type is {token_type:?} and not {expected}")]
     TokenType {
         /// The `token_type`, shortened.
         token_type: String,
+        /// `Bearer`, or `DPoP` ([RFC 9449, 5](https://www.rfc-editor.org/rfc/rfc9449#section-5)).
+        expected: &'static str,
     },
 }
 

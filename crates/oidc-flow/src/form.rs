@@ -1,13 +1,15 @@
 //! A form that a client sends under its own name.
 
-use latchkey_transport::{Method, Reply, Request, Secret};
+use std::time::SystemTime;
+
+use latchkey_transport::{Exchange, MaybeSend, MaybeSync, Method, Reply, Request, Secret};
 use serde::Deserialize;
 use url::{Url, form_urlencoded};
 use zeroize::Zeroizing;
 
 use crate::authentication::{basic, credentials};
 use crate::text::repeats;
-use crate::{Authentication, Endpoint, Error, Misbehaviour, Refusal};
+use crate::{Authentication, Dpop, Endpoint, Error, Misbehaviour, Refusal};
 
 /// A form that a client sends under its own name: the token endpoint and its neighbours all speak it
 /// ([RFC 6749, 3.2](https://www.rfc-editor.org/rfc/rfc6749#section-3.2)).
@@ -18,6 +20,12 @@ pub(crate) struct ClientForm {
     client_id: String,
     authentication: Authentication,
     fields: Vec<(String, Field)>,
+    proof: Option<Secret>,
+}
+
+/// A call that sends such a form, and can be given a proof of the client's key.
+pub(crate) trait FormExchange: Exchange<Error = Error> + MaybeSend + MaybeSync {
+    fn form_mut(&mut self) -> &mut ClientForm;
 }
 
 /// A value of a form or an address.
@@ -44,7 +52,14 @@ impl ClientForm {
         client_id: impl Into<String>,
         authentication: Authentication,
     ) -> Self {
-        Self { endpoint, address, client_id: client_id.into(), authentication, fields: Vec::new() }
+        Self {
+            endpoint,
+            address,
+            client_id: client_id.into(),
+            authentication,
+            fields: Vec::new(),
+            proof: None,
+        }
     }
 
     pub(crate) fn with_field(mut self, name: impl Into<String>, value: Field) -> Self {
@@ -75,6 +90,26 @@ impl ClientForm {
         if values.is_empty() { self } else { self.with(name, values.join(" ")) }
     }
 
+    /// Proves to have the key that the tokens shall be bound to.
+    pub(crate) async fn prove(&mut self, dpop: &Dpop, now: SystemTime) -> Result<(), Error> {
+        self.proof = Some(dpop.proof(Method::Post, &self.address, None, now).await?);
+        Ok(())
+    }
+
+    /// Returns whether the tokens shall be bound to a key.
+    pub(crate) fn is_bound(&self) -> bool {
+        self.proof.is_some()
+    }
+
+    pub(crate) fn address(&self) -> &Url {
+        &self.address
+    }
+
+    /// Says anew who the client is.
+    pub(crate) fn authenticate(&mut self, authentication: Authentication) {
+        self.authentication = authentication;
+    }
+
     pub(crate) fn client_id(&self) -> &str {
         &self.client_id
     }
@@ -83,6 +118,10 @@ impl ClientForm {
         let request = Request::for_url(Method::Post, self.address.clone())
             .with_header("accept", "application/json")
             .with_body("application/x-www-form-urlencoded", self.body());
+        let request = match &self.proof {
+            Some(proof) => request.with_secret_header("dpop", proof.clone()),
+            None => request,
+        };
         match &self.authentication {
             Authentication::SecretBasic(secret) => {
                 request.with_secret_header("authorization", basic(&self.client_id, secret))

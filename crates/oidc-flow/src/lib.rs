@@ -31,6 +31,7 @@ mod authentication;
 mod authorize;
 mod callback;
 mod discovery;
+mod dpop;
 mod id_token;
 mod initiated;
 pub mod oob;
@@ -61,10 +62,12 @@ pub mod flow;
 mod loopback;
 
 // What they stand on.
+#[cfg(all(feature = "aws-lc-rs", not(target_arch = "wasm32")))]
+mod aws_lc;
 mod error;
 mod form;
 mod json;
-#[cfg(all(feature = "jsonwebtoken", not(target_arch = "wasm32")))]
+#[cfg(all(any(feature = "aws-lc-rs", feature = "jsonwebtoken"), not(target_arch = "wasm32")))]
 mod pem;
 mod pkce;
 mod refusal;
@@ -81,6 +84,7 @@ pub use device::{
     Device, DeviceAnswer, DeviceLogin, DeviceProgress, DeviceStep, PendingDevice, RedeemDeviceCode,
 };
 pub use discovery::{Discover, Metadata};
+pub use dpop::Dpop;
 pub use error::{CallbackProblem, Endpoint, Error, Misbehaviour, Misuse, PastedProblem};
 pub use id_token::{
     Algorithm, Expectations, FetchKeys, IdToken, IdTokenProblem, SharedVerifier, SignatureCheck,
@@ -102,6 +106,8 @@ pub use token::{RedeemCode, Tokens, UnverifiedTokens};
 pub use token_exchange::{ExchangedToken, TokenExchange, TokenType};
 pub use userinfo::{FetchUserInfo, UnverifiedUserInfo, UserInfo, UserInfoProblem};
 
+#[cfg(all(feature = "aws-lc-rs", not(target_arch = "wasm32")))]
+pub use aws_lc::{AwsLc, AwsLcSigner};
 #[cfg(all(feature = "jsonwebtoken", not(target_arch = "wasm32")))]
 pub use id_token::JsonWebToken;
 #[cfg(all(feature = "loopback", not(target_arch = "wasm32")))]

@@ -35,9 +35,9 @@ impl Provider {
     /// Asks the provider what it says about itself, and checks signatures with the native engine.
     ///
     /// The issuer is given exactly as the provider writes it.
-    #[cfg(all(feature = "jsonwebtoken", not(target_arch = "wasm32")))]
+    #[cfg(all(feature = "aws-lc-rs", not(target_arch = "wasm32")))]
     pub async fn discover(issuer: &str, transport: SharedTransport) -> Result<Self, Error> {
-        Self::discover_with(issuer, transport, Arc::new(crate::JsonWebToken)).await
+        Self::discover_with(issuer, transport, Arc::new(crate::AwsLc::default())).await
     }
 
     /// Asks the provider what it says about itself, and checks signatures with an engine of your choice.

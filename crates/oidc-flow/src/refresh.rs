@@ -3,16 +3,16 @@
 use std::fmt;
 use std::time::SystemTime;
 
-use latchkey_transport::{Exchange, Perform as _, Replay, Reply, Request, Secret};
+use latchkey_transport::{Exchange, Replay, Reply, Request, Secret};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use url::Url;
 
 use crate::discovery::fits;
-use crate::form::ClientForm;
+use crate::form::{ClientForm, FormExchange};
 use crate::id_token::{IdTokenProblem, VerifiedIdToken};
 use crate::token::TokenReply;
-use crate::{Authentication, Client, Endpoint, Error, Misuse, Refusal, RefusalReason, Tokens};
+use crate::{Authentication, Client, Endpoint, Error, Misuse, Tokens};
 
 /// What has to be kept to get new tokens without the person: the refresh token, and whose it is.
 ///
@@ -223,6 +223,12 @@ impl Refresh {
     }
 }
 
+impl FormExchange for Refresh {
+    fn form_mut(&mut self) -> &mut ClientForm {
+        &mut self.form
+    }
+}
+
 impl Exchange for Refresh {
     type Output = UnverifiedRefresh;
     type Error = Error;
@@ -235,7 +241,7 @@ impl Exchange for Refresh {
         let refusal = match reply.status() {
             200 => {
                 let reply = TokenReply::read(reply.body())?;
-                reply.check_bearer()?;
+                reply.check_type(self.form.is_bound())?;
                 return Ok(UnverifiedRefresh(reply));
             }
             400 => self.form.refusal(&reply),
@@ -243,7 +249,7 @@ impl Exchange for Refresh {
         };
         match refusal {
             // These say nothing about the token: it may be as good as ever.
-            Some(refusal) if refusal.reason.is_transient() || is_about_client(&refusal) => {
+            Some(refusal) if refusal.reason.is_transient() || refusal.reason.is_about_client() => {
                 Err(refusal.into())
             }
             // There are providers that call a dead token an invalid request.
@@ -255,10 +261,6 @@ impl Exchange for Refresh {
     fn replay(&self) -> Replay {
         Replay::AfterRefusal
     }
-}
-
-fn is_about_client(refusal: &Refusal) -> bool {
-    refusal.reason == RefusalReason::InvalidClient
 }
 
 impl fmt::Debug for Refresh {
@@ -381,11 +383,10 @@ impl Client {
         self.provider().prepare(now).await?;
         let endpoint = self.provider().metadata().token_endpoint().clone();
         let refresh = Refresh::new(endpoint, self.authentication(now).await?, grant);
-        let UnverifiedRefresh(mut reply) =
-            self.provider().transport().perform(refresh).await.map_err(|error| match error {
-                Error::Transport(cause) if cause.may_have_acted() => Error::Unrefreshed(cause),
-                other => other,
-            })?;
+        let UnverifiedRefresh(mut reply) = self.call(refresh, now).await.map_err(|error| match error {
+            Error::Transport(cause) if cause.may_have_acted() => Error::Unrefreshed(cause),
+            other => other,
+        })?;
         let id_token = match reply.id_token.take() {
             Some(token) => {
                 let access_token = Some(&reply.access_token);

@@ -30,6 +30,15 @@ impl Refusal {
     }
 }
 
+/// Returns the `error` of a `WWW-Authenticate` challenge, whatever its scheme
+/// ([RFC 6750, 3](https://www.rfc-editor.org/rfc/rfc6750#section-3),
+/// [RFC 9449, 7.1](https://www.rfc-editor.org/rfc/rfc9449#section-7.1)).
+pub(crate) fn challenge(header: &str) -> Option<&str> {
+    let parameters = header.split([',', ' ']).map(str::trim);
+    let error = parameters.filter_map(|pair| pair.split_once('=')).find(|(name, _)| *name == "error");
+    error.map(|(_, value)| value.trim_matches('"')).filter(|value| !value.is_empty())
+}
+
 /// The `error` code of a refusal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -78,6 +87,12 @@ pub enum RefusalReason {
     AuthorizationPending,
     /// `slow_down`: the same, and the provider was asked too often.
     SlowDown,
+    /// `use_dpop_nonce`: the server wants a nonce of its own in the proof, and was given one that it did not take.
+    UseDpopNonce,
+    /// `invalid_dpop_proof`: the server does not take the proof of the client's key.
+    InvalidDpopProof,
+    /// `invalid_request_object`: the server does not take the signed request.
+    InvalidRequestObject,
     /// `expired_token`: the code that was shown has expired.
     ExpiredToken,
     /// Another code, shortened to 64 characters.
@@ -107,9 +122,17 @@ impl RefusalReason {
             "invalid_target" => Self::InvalidTarget,
             "authorization_pending" => Self::AuthorizationPending,
             "slow_down" => Self::SlowDown,
+            "use_dpop_nonce" => Self::UseDpopNonce,
+            "invalid_dpop_proof" => Self::InvalidDpopProof,
+            "invalid_request_object" => Self::InvalidRequestObject,
             "expired_token" => Self::ExpiredToken,
             other => Self::Other(printable(other, 64)),
         }
+    }
+
+    /// Returns whether it is about the client and not about what it brought: the code or token may be as good as ever.
+    pub(crate) fn is_about_client(&self) -> bool {
+        matches!(self, Self::InvalidClient | Self::UseDpopNonce | Self::InvalidDpopProof)
     }
 
     /// Returns whether the provider asks for another attempt later.
@@ -139,6 +162,9 @@ impl RefusalReason {
             Self::InvalidTarget => "oidc_invalid_target",
             Self::AuthorizationPending => "oidc_authorization_pending",
             Self::SlowDown => "oidc_slow_down",
+            Self::UseDpopNonce => "oidc_use_dpop_nonce",
+            Self::InvalidDpopProof => "oidc_invalid_dpop_proof",
+            Self::InvalidRequestObject => "oidc_invalid_request_object",
             Self::ExpiredToken => "oidc_expired_token",
             Self::Other(_) => "oidc_refused",
         }
@@ -170,6 +196,9 @@ impl std::fmt::Display for RefusalReason {
             Self::InvalidTarget => "the provider does not give tokens for this resource",
             Self::AuthorizationPending => "the person is not done on the other device",
             Self::SlowDown => "the provider was asked too often",
+            Self::UseDpopNonce => "the provider does not take the nonce in the proof of the client's key",
+            Self::InvalidDpopProof => "the provider does not take the proof of the client's key",
+            Self::InvalidRequestObject => "the provider does not take the signed request",
             Self::ExpiredToken => "the code that was shown has expired",
             Self::Other(code) => return write!(formatter, "the provider refused with {code:?}"),
         })

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 
-use crate::form::ClientForm;
+use crate::form::{ClientForm, FormExchange};
 use crate::id_token::{IdToken, IdTokenProblem, VerifiedIdToken};
 use crate::text::printable;
 use crate::{Authentication, Endpoint, Error, Misbehaviour, ValidatedCallback};
@@ -39,6 +39,12 @@ impl RedeemCode {
     }
 }
 
+impl FormExchange for RedeemCode {
+    fn form_mut(&mut self) -> &mut ClientForm {
+        &mut self.form
+    }
+}
+
 impl Exchange for RedeemCode {
     type Output = UnverifiedTokens;
     type Error = Error;
@@ -49,7 +55,7 @@ impl Exchange for RedeemCode {
 
     fn receive(self, reply: Reply) -> Result<UnverifiedTokens, Error> {
         if reply.status() == 200 {
-            return UnverifiedTokens::read(reply.body());
+            return UnverifiedTokens::read(reply.body(), self.form.is_bound());
         }
         Err(self.form.problem(&reply))
     }
@@ -77,9 +83,9 @@ pub struct UnverifiedTokens {
 }
 
 impl UnverifiedTokens {
-    pub(crate) fn read(body: &[u8]) -> Result<Self, Error> {
+    pub(crate) fn read(body: &[u8], is_bound: bool) -> Result<Self, Error> {
         let mut reply = TokenReply::read(body)?;
-        reply.check_bearer()?;
+        reply.check_type(is_bound)?;
         let id_token = reply.id_token.take().ok_or(IdTokenProblem::Missing)?;
         Ok(Self { reply, id_token })
     }
@@ -162,12 +168,14 @@ impl TokenReply {
         })
     }
 
-    /// RFC 6749, 5.1: `token_type` "is case insensitive".
-    pub(crate) fn check_bearer(&self) -> Result<(), Misbehaviour> {
-        if self.token_type.eq_ignore_ascii_case("bearer") {
+    /// RFC 6749, 5.1: `token_type` "is case insensitive". RFC 9449, 5: a token that is bound to the client's key is of
+    /// type `DPoP`; a provider that ignores the proof gives a bearer token, and that is not what was asked for.
+    pub(crate) fn check_type(&self, is_bound: bool) -> Result<(), Misbehaviour> {
+        let expected = if is_bound { "DPoP" } else { "Bearer" };
+        if self.token_type.eq_ignore_ascii_case(expected) {
             return Ok(());
         }
-        Err(Misbehaviour::TokenType { token_type: printable(&self.token_type, 32) })
+        Err(Misbehaviour::TokenType { token_type: printable(&self.token_type, 32), expected })
     }
 
     pub(crate) fn expires_at(&self, now: SystemTime) -> Option<SystemTime> {

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::time::SystemTime;
 
-use latchkey_transport::{Exchange, Perform as _, Replay, Reply, Request, Secret};
+use latchkey_transport::{Exchange, Replay, Reply, Request, Secret};
 
-use crate::form::ClientForm;
+use crate::form::{ClientForm, FormExchange};
 use crate::text::printable;
 use crate::token::TokenReply;
 use crate::{Client, Endpoint, Error, Misbehaviour};
@@ -118,13 +118,13 @@ impl TokenExchange {
             .with_each("audience", &self.audiences)
             .with_each("resource", &self.resources)
             .with_list("scope", &self.scopes);
-        let reply = provider.transport().perform(ExchangeTokens { form }).await?;
+        let reply = self.client.call(ExchangeTokens { form }, now).await?;
         let issued = reply.issued_token_type.as_deref();
         let missing = Misbehaviour::FieldMissing { endpoint: Endpoint::Token, field: "issued_token_type" };
         Ok(ExchangedToken {
             issued_type: TokenType::from_uri(issued.ok_or(missing)?),
             // 2.2.1: "N_A" where the token is none that opens a door by itself.
-            is_bearer: reply.check_bearer().is_ok(),
+            is_bearer: reply.check_type(false).is_ok(),
             expires_at: reply.expires_at(now),
             scopes: reply.scopes(self.scopes),
             refresh_token: reply.refresh_token,
@@ -135,6 +135,12 @@ impl TokenExchange {
 
 struct ExchangeTokens {
     form: ClientForm,
+}
+
+impl FormExchange for ExchangeTokens {
+    fn form_mut(&mut self) -> &mut ClientForm {
+        &mut self.form
+    }
 }
 
 impl Exchange for ExchangeTokens {

@@ -10,6 +10,7 @@ use url::Url;
 
 use crate::id_token::{IdToken, IdTokenProblem};
 use crate::json::Object;
+use crate::refusal::challenge;
 use crate::{Client, Endpoint, Error, Misbehaviour, Refusal};
 
 /// Asks what the provider tells about the person
@@ -26,6 +27,12 @@ impl FetchUserInfo {
     pub fn new(userinfo_endpoint: Url, access_token: Secret) -> Self {
         Self { endpoint: userinfo_endpoint, access_token }
     }
+
+    /// Returns the request without its token.
+    fn question(&self) -> Request {
+        Request::for_url(Method::Get, self.endpoint.clone())
+            .with_header("accept", "application/json, application/jwt")
+    }
 }
 
 impl Exchange for FetchUserInfo {
@@ -35,9 +42,7 @@ impl Exchange for FetchUserInfo {
     fn request(&self) -> Request {
         // Opened for the header, which is secret.
         let bearer = Secret::new(format!("Bearer {}", self.access_token.expose_secret()));
-        Request::for_url(Method::Get, self.endpoint.clone())
-            .with_header("accept", "application/json, application/jwt")
-            .with_secret_header("authorization", bearer)
+        self.question().with_secret_header("authorization", bearer)
     }
 
     fn receive(self, reply: Reply) -> Result<UnverifiedUserInfo, Error> {
@@ -69,14 +74,6 @@ impl fmt::Debug for FetchUserInfo {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("FetchUserInfo").finish_non_exhaustive()
     }
-}
-
-/// Returns the `error` of a `WWW-Authenticate: Bearer …`
-/// ([RFC 6750, 3](https://www.rfc-editor.org/rfc/rfc6750#section-3)).
-fn challenge(header: &str) -> Option<&str> {
-    let parameters = header.split([',', ' ']).map(str::trim);
-    let error = parameters.filter_map(|pair| pair.split_once('=')).find(|(name, _)| *name == "error");
-    error.map(|(_, value)| value.trim_matches('"')).filter(|value| !value.is_empty())
 }
 
 /// What the provider sent about the person, before any check: nothing in it may be used.
@@ -197,7 +194,14 @@ impl Client {
     ) -> Result<UserInfo, Error> {
         let endpoint = self.provider().metadata().offered(Endpoint::UserInfo)?;
         let fetch = FetchUserInfo::new(endpoint, access_token.clone());
-        let UnverifiedUserInfo(form) = self.provider().transport().perform(fetch).await?;
+        let transport = self.provider().transport();
+        let UnverifiedUserInfo(form) = match self.dpop() {
+            Some(dpop) => {
+                let reply = dpop.send(&**transport, fetch.question(), access_token, now).await?;
+                fetch.receive(reply)?
+            }
+            None => transport.perform(fetch).await?,
+        };
         match form {
             Form::Plain(members) => Ok(UserInfo::of(members, false, subject)?),
             Form::Signed(token) => {

@@ -34,6 +34,9 @@ impl Authorize {
             ("acr_values", joined(&self.acr_values)),
         ];
         parameters.extend(optional.into_iter().filter_map(|(name, value)| Some((name, plain(value?)))));
+        // RFC 9449, 10: the code is bound to the key from the beginning.
+        let thumbprint = self.client.dpop().map(|dpop| plain(dpop.thumbprint().to_owned()));
+        parameters.extend(thumbprint.map(|thumbprint| ("dpop_jkt", thumbprint)));
         parameters.extend(self.id_token_hint.clone().map(|hint| ("id_token_hint", Field::Secret(hint))));
         parameters.extend(self.resources.iter().map(|resource| ("resource", plain(resource.clone()))));
         let extra = self.parameters.iter().map(|(name, value)| (name.as_str(), plain(value.clone())));

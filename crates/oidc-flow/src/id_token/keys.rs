@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use latchkey_transport::{Exchange, Method, Replay, Reply, Request};
 use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use super::{Algorithm, IdTokenProblem};
@@ -198,16 +199,7 @@ impl Jwk {
 
     /// Returns the key as a JWK with nothing but its numbers, which is what WebCrypto wants to import.
     pub fn to_json(&self) -> Value {
-        let encode = |bytes: &Vec<u8>| URL_SAFE_NO_PAD.encode(bytes);
-        match &self.key {
-            PublicKey::Rsa { modulus, exponent } => {
-                serde_json::json!({"kty": "RSA", "n": encode(modulus), "e": encode(exponent)})
-            }
-            PublicKey::Ec { curve, x, y } => {
-                serde_json::json!({"kty": "EC", "crv": curve.name(), "x": encode(x), "y": encode(y)})
-            }
-            PublicKey::Ed25519 { x } => serde_json::json!({"kty": "OKP", "crv": "Ed25519", "x": encode(x)}),
-        }
+        self.key.to_json()
     }
 
     fn read(members: &Map<String, Value>) -> Option<Self> {
@@ -237,14 +229,7 @@ impl Jwk {
     }
 
     fn fits(&self, algorithm: Algorithm) -> bool {
-        use Algorithm::{EdDsa, Es256, Es384, Ps256, Ps384, Ps512, Rs256, Rs384, Rs512};
-        let kind_fits = match algorithm {
-            Rs256 | Rs384 | Rs512 | Ps256 | Ps384 | Ps512 => matches!(self.key, PublicKey::Rsa { .. }),
-            Es256 => matches!(self.key, PublicKey::Ec { curve: Curve::P256, .. }),
-            Es384 => matches!(self.key, PublicKey::Ec { curve: Curve::P384, .. }),
-            EdDsa => matches!(self.key, PublicKey::Ed25519 { .. }),
-        };
-        kind_fits
+        self.key.is_of(algorithm)
             && self.algorithm.as_deref().is_none_or(|name| Algorithm::from_name(name) == Some(algorithm))
     }
 
@@ -259,6 +244,49 @@ impl Jwk {
 }
 
 impl PublicKey {
+    /// Returns the key as a JWK with nothing but its numbers
+    /// ([RFC 7517, 4](https://www.rfc-editor.org/rfc/rfc7517#section-4)).
+    pub fn to_json(&self) -> Value {
+        let encode = |bytes: &Vec<u8>| URL_SAFE_NO_PAD.encode(bytes);
+        match self {
+            Self::Rsa { modulus, exponent } => {
+                serde_json::json!({"kty": "RSA", "n": encode(modulus), "e": encode(exponent)})
+            }
+            Self::Ec { curve, x, y } => {
+                serde_json::json!({"kty": "EC", "crv": curve.name(), "x": encode(x), "y": encode(y)})
+            }
+            Self::Ed25519 { x } => serde_json::json!({"kty": "OKP", "crv": "Ed25519", "x": encode(x)}),
+        }
+    }
+
+    /// Returns the key's thumbprint with SHA-256 ([RFC 7638, 3](https://www.rfc-editor.org/rfc/rfc7638#section-3)).
+    pub fn thumbprint(&self) -> String {
+        let encode = |bytes: &Vec<u8>| URL_SAFE_NO_PAD.encode(bytes);
+        // "the members [...] ordered lexicographically [...] with no whitespace or line breaks": by hand, since how a
+        // map is ordered depends on what else a program is built of.
+        let text = match self {
+            Self::Rsa { modulus, exponent } => {
+                format!(r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#, encode(exponent), encode(modulus))
+            }
+            Self::Ec { curve, x, y } => {
+                format!(r#"{{"crv":"{}","kty":"EC","x":"{}","y":"{}"}}"#, curve.name(), encode(x), encode(y))
+            }
+            Self::Ed25519 { x } => format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, encode(x)),
+        };
+        URL_SAFE_NO_PAD.encode(Sha256::digest(text))
+    }
+
+    /// Returns whether a signature of that algorithm can be made with it.
+    pub(crate) fn is_of(&self, algorithm: Algorithm) -> bool {
+        use Algorithm::{EdDsa, Es256, Es384, Ps256, Ps384, Ps512, Rs256, Rs384, Rs512};
+        match algorithm {
+            Rs256 | Rs384 | Rs512 | Ps256 | Ps384 | Ps512 => matches!(self, Self::Rsa { .. }),
+            Es256 => matches!(self, Self::Ec { curve: Curve::P256, .. }),
+            Es384 => matches!(self, Self::Ec { curve: Curve::P384, .. }),
+            EdDsa => matches!(self, Self::Ed25519 { .. }),
+        }
+    }
+
     /// Returns whether an engine may be bothered with it. Above 8192 bits a check takes long enough to be an attack,
     /// and no engine takes such a key; the same goes for an exponent beyond 64 bits.
     fn is_sound(&self) -> bool {

@@ -271,7 +271,7 @@ async fn token_type_case_insensitivity() {
     assert!(redeemed(json!({"token_type": "bEARER"})).await.is_ok());
     let error = redeemed(json!({"token_type": "DPoP"})).await.unwrap_err();
     assert!(
-        matches!(error, Error::Misbehaved(Misbehaviour::TokenType { token_type }) if token_type == "DPoP")
+        matches!(error, Error::Misbehaved(Misbehaviour::TokenType { token_type, .. }) if token_type == "DPoP")
     );
 }
 

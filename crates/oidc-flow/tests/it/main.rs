@@ -14,6 +14,8 @@ mod device;
 #[cfg(test)]
 mod discovery;
 #[cfg(test)]
+mod dpop;
+#[cfg(test)]
 mod grants;
 #[cfg(test)]
 mod id_token;
