@@ -1,0 +1,72 @@
+/**
+ * What every component of the panel shares.
+ */
+import type { TranslationBundle } from '@jupyterlab/translation';
+import type { ISignal } from '@lumino/signaling';
+import * as React from 'react';
+
+import type { Notebooks } from '../kernel/notebooks';
+import type { Latchkey } from '../latchkey';
+import type { INode, SecretTree } from '../secrets/tree';
+
+/** What the panel works on. */
+export interface IPanel {
+  readonly latchkey: Latchkey;
+  readonly tree: SecretTree;
+  readonly notebooks: Notebooks;
+  readonly trans: TranslationBundle;
+  /** Things that need more than the panel. */
+  readonly actions: IActions;
+}
+
+/** What the panel asks the application for. */
+export interface IActions {
+  openSettings(): void;
+  runDoctor(): void;
+  /** Asks where the fields of a secret, or one field, shall go, and puts them there. */
+  putIntoKernel(node: INode): Promise<void>;
+  putToken(): Promise<void>;
+  /** Copies a value, and clears the clipboard later. */
+  copy(value: string, what: string): Promise<void>;
+  report(error: unknown): void;
+  say(text: string): void;
+  confirm(title: string, body: string, accept: string): Promise<boolean>;
+}
+
+export const PanelContext = React.createContext<IPanel | null>(null);
+
+export function usePanel(): IPanel {
+  const panel = React.useContext(PanelContext);
+  if (!panel) {
+    throw new Error('a component of the panel is used outside of it');
+  }
+  return panel;
+}
+
+/** Draws again whenever the signal is emitted. */
+export function useSignal(signal: ISignal<unknown, unknown>): void {
+  const [, draw] = React.useReducer((count: number) => count + 1, 0);
+  React.useEffect(() => {
+    const slot = () => draw();
+    signal.connect(slot);
+    return () => {
+      signal.disconnect(slot);
+    };
+  }, [signal]);
+}
+
+/** Draws again every second while the tab is seen and `isOn`. */
+export function useClock(isOn: boolean, seconds = 1): void {
+  const [, draw] = React.useReducer((count: number) => count + 1, 0);
+  React.useEffect(() => {
+    if (!isOn) {
+      return;
+    }
+    const timer = window.setInterval(() => {
+      if (document.visibilityState === 'visible') {
+        draw();
+      }
+    }, seconds * 1000);
+    return () => window.clearInterval(timer);
+  }, [isOn, seconds]);
+}
