@@ -214,6 +214,7 @@ pub struct WorldBuilder {
     redirect_uris: Vec<String>,
     web_origins: Vec<String>,
     logout_uri: Option<String>,
+    opener_policy: Option<String>,
     users: Vec<User>,
 }
 
@@ -232,6 +233,7 @@ impl Default for WorldBuilder {
             redirect_uris: Vec::new(),
             web_origins: Vec::new(),
             logout_uri: None,
+            opener_policy: None,
             users: vec![
                 User::new("reader", "reader").with_roles(&["reader"]),
                 User::new("management", "management").with_roles(&["management", "reader"]),
@@ -304,6 +306,13 @@ impl WorldBuilder {
         self
     }
 
+    /// What the provider's pages send as `Cross-Origin-Opener-Policy`; nothing unless said. With `same-origin`, a page loses
+    /// the window that opened it, and looks closed to it.
+    pub fn opener_policy(mut self, policy: &str) -> Self {
+        self.opener_policy = Some(policy.to_owned());
+        self
+    }
+
     /// One more redirect address of the client, beside any port on loopback and `urn:ietf:wg:oauth:2.0:oob`.
     ///
     /// A star at its end matches the rest, as in Keycloak.
@@ -340,6 +349,7 @@ impl WorldBuilder {
             redirect_uris: self.redirect_uris,
             web_origins: self.web_origins,
             logout_uri: self.logout_uri,
+            opener_policy: self.opener_policy,
             users: self.users,
         });
         World(Arc::new(Inner {

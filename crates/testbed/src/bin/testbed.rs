@@ -38,6 +38,14 @@ struct Arguments {
     /// What happens after the password was right
     #[arg(long, value_enum, default_value_t = Asking::Silent)]
     consent: Asking,
+
+    /// One more client, without a secret: for programs and pages that sign people in themselves; may be given more than once
+    #[arg(long = "public-client", value_name = "ID")]
+    public_clients: Vec<String>,
+
+    /// Sends `Cross-Origin-Opener-Policy` with the provider's pages: they lose the window that opened them
+    #[arg(long, value_name = "POLICY")]
+    opener_policy: Option<String>,
 }
 
 fn user(text: &str) -> Result<User, String> {
@@ -92,6 +100,12 @@ fn run(arguments: &Arguments) -> io::Result<()> {
         let mut builder = World::builder().voice(voice).clock(Clock::system());
         if !arguments.users.is_empty() {
             builder = builder.users(arguments.users.iter().cloned());
+        }
+        for client in &arguments.public_clients {
+            builder = builder.public_client(client);
+        }
+        if let Some(policy) = &arguments.opener_policy {
+            builder = builder.opener_policy(policy);
         }
         let served = serve(builder, arguments.provider_port, arguments.vault_port).await?;
         served.world().provider().set_consent(match arguments.consent {

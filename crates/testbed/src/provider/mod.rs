@@ -151,6 +151,7 @@ pub(crate) struct Setup {
     pub(crate) redirect_uris: Vec<String>,
     pub(crate) web_origins: Vec<String>,
     pub(crate) logout_uri: Option<String>,
+    pub(crate) opener_policy: Option<String>,
     pub(crate) users: Vec<User>,
 }
 
@@ -162,6 +163,7 @@ pub(crate) struct State {
     redirect_uris: Vec<String>,
     web_origins: Vec<String>,
     logout_uri: Option<String>,
+    opener_policy: Option<String>,
     users: Vec<User>,
     /// Which of the users is the client itself, once it has an account.
     service_account: Option<usize>,
@@ -215,6 +217,7 @@ impl State {
             redirect_uris: setup.redirect_uris,
             web_origins: setup.web_origins,
             logout_uri: setup.logout_uri,
+            opener_policy: setup.opener_policy,
             users: setup.users,
             service_account: None,
             keys: Vec::new(),
@@ -286,9 +289,14 @@ pub(crate) fn answer(world: &World, request: &Request) -> Response {
 
 impl Desk<'_> {
     fn answer(&mut self, request: &Request) -> Response {
-        match request.header("Origin") {
+        let response = match request.header("Origin") {
             Some(origin) => self.answer_page(request, origin),
             None => self.route(request),
+        };
+        let is_page = response.header("Content-Type").is_some_and(|value| value.starts_with("text/html"));
+        match &self.state.opener_policy {
+            Some(policy) if is_page => response.with_header("Cross-Origin-Opener-Policy", policy),
+            _ => response,
         }
     }
 

@@ -125,3 +125,16 @@ fn a_page_may_read_where_the_client_has_named_its_origin() {
     let preflight = ask(Request::new("OPTIONS", &url("token")), "http://localhost:8888");
     assert_eq!(preflight.header("Access-Control-Allow-Methods"), Some("POST, OPTIONS"));
 }
+
+#[test]
+fn a_page_cuts_itself_off_from_its_opener_where_that_was_asked_for() {
+    let plain = World::new();
+    let page = plain.handle(Request::new("GET", &authorize_url(&plain, &[]))).unwrap();
+    assert_eq!(page.header("Cross-Origin-Opener-Policy"), None);
+
+    let world = World::builder().opener_policy("same-origin").build();
+    let page = world.handle(Request::new("GET", &authorize_url(&world, &[]))).unwrap();
+    assert_eq!(page.header("Cross-Origin-Opener-Policy"), Some("same-origin"));
+    let keys = format!("{}/protocol/openid-connect/certs", world.issuer());
+    assert_eq!(world.handle(Request::new("GET", &keys)).unwrap().header("Cross-Origin-Opener-Policy"), None);
+}
