@@ -1,0 +1,39 @@
+//! What `js/platform.js` and `js/error.js` do for us.
+
+use js_sys::{Array, Object, Promise, Uint8Array};
+use wasm_bindgen::prelude::*;
+
+#[wasm_bindgen(raw_module = "./platform.js")]
+extern "C" {
+    /// Carries a request and its reply.
+    pub(crate) fn send(
+        method: &str,
+        url: &str,
+        headers: Object,
+        body: Option<Uint8Array>,
+        time_limit: f64,
+        reply_limit: f64,
+    ) -> Promise;
+
+    /// Checks a signature.
+    pub(crate) fn verify(jwk: Object, algorithm: Object, signature: Uint8Array, input: Uint8Array)
+    -> Promise;
+
+    /// Waits so many milliseconds.
+    pub(crate) fn sleep(milliseconds: f64) -> Promise;
+}
+
+#[wasm_bindgen(raw_module = "./error.js")]
+extern "C" {
+    /// Makes the one kind of error that leaves the package.
+    #[wasm_bindgen(js_name = makeError)]
+    pub(crate) fn make_error(
+        message: &str,
+        code: &str,
+        retryable: bool,
+        problem: Option<String>,
+        status: Option<u16>,
+        server_messages: Array,
+        missing: Array,
+    ) -> JsValue;
+}
