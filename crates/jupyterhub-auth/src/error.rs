@@ -76,7 +76,7 @@ pub enum Error {
 
     // The network.
     /// No whole reply arrived. Transient where its source is.
-    #[error("no reply came from the hub")]
+    #[error(transparent)]
     Transport(#[from] latchkey_transport::Error),
 }
 

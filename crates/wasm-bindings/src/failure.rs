@@ -152,7 +152,7 @@ mod tests {
         let failure = Failure::from(VaultError::from(cause));
         assert_eq!(
             failure.sentence(),
-            "no reply came from the server: the connection to vault broke before the reply was complete: who knows"
+            "the connection to vault broke before the reply was complete: who knows"
         );
         assert!(failure.is_retryable());
     }
