@@ -7,7 +7,11 @@ use std::time::Duration;
 use latchkey_transport::{Secret, SharedTransport};
 use url::Url;
 
+use crate::retry::Retry;
 use crate::{Error, Token, Vault, duration};
+
+#[cfg(all(feature = "reqwest", not(target_arch = "wasm32")))]
+mod tls;
 
 /// What the environment says about the server.
 ///
@@ -91,6 +95,28 @@ impl Config {
         })
     }
 
+    /// Reads the environment of this process and, where it names no token, the file where the command-line clients keep
+    /// one: what a program wants that behaves as they do. This is the one constructor that looks by itself.
+    ///
+    /// Fails as [`from_environment`](Config::from_environment) and [`token_or_file`](Config::token_or_file) do.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn from_system() -> Result<Self, Error> {
+        #[expect(clippy::disallowed_methods, reason = "whoever calls this wants the environment to be read")]
+        let config = Self::from_environment(|name| std::env::var(name).ok())?;
+        Ok(Self { token: config.token_or_file()?, ..config })
+    }
+
+    /// Returns the policy for further attempts: as many as `MAX_RETRIES` says, in the time that `CLIENT_TIMEOUT` says,
+    /// and otherwise the usual ones.
+    pub fn retry(&self) -> Retry {
+        let retry = Retry::default();
+        let retry = match self.max_retries {
+            Some(again) => retry.with_attempts(again.saturating_add(1)),
+            None => retry,
+        };
+        self.client_timeout.map_or(retry, |limit| retry.with_deadline(limit))
+    }
+
     /// Returns the token of the environment, or else the one in the file where the command-line clients keep it. That
     /// there is no such file is no error.
     ///
@@ -108,16 +134,20 @@ impl Config {
         }
     }
 
-    /// Returns a handle with the address, the namespace and the token of the environment.
+    /// Returns a handle with the address, the namespace, the token and the time limit of the environment.
+    ///
+    /// What is for somebody else to do is not in it: the TLS settings (`transport`, behind the feature `reqwest`), further
+    /// attempts ([`retry`](Config::retry) with [`Vault::with_retry`]), and wrapping, which is asked for call by call.
     ///
     /// Fails with [`Error::InvalidPath`] for a namespace that cannot be called.
     pub fn vault(&self, transport: SharedTransport) -> Result<Vault, Error> {
         let vault = Vault::new(self.address.clone(), transport);
         let vault = vault.with_namespace(self.namespace.as_deref().unwrap_or_default())?;
-        Ok(match &self.token {
+        let vault = match &self.token {
             Some(token) => vault.with_token(token),
             None => vault,
-        })
+        };
+        Ok(self.client_timeout.map_or(vault.clone(), |limit| vault.with_time_limit(limit)))
     }
 }
 
@@ -294,15 +324,28 @@ mod tests {
 
     #[tokio::test(flavor = "current_thread")]
     async fn a_handle_has_address_namespace_and_token() {
-        let variables =
-            [("VAULT_ADDR", "https://vault"), ("VAULT_NAMESPACE", "team"), ("VAULT_TOKEN", "hvs.x")];
+        let variables = [
+            ("VAULT_ADDR", "https://vault"),
+            ("VAULT_NAMESPACE", "team"),
+            ("VAULT_TOKEN", "hvs.x"),
+            ("VAULT_CLIENT_TIMEOUT", "7"),
+        ];
         let script = script([Ok(latchkey_transport::Reply::new(404, r#"{"errors":[]}"#))]);
         let vault = config(&variables).unwrap().vault(script.clone()).unwrap();
         vault.kv2("secret").read("a").await.unwrap();
         let sent = &script.sent()[0];
         assert_eq!(sent.url().unwrap().as_str(), "https://vault/v1/team/secret/data/a");
-        assert_eq!(sent.header("x-vault-token"), Some("hvs.x"));
+        assert_eq!((sent.header("x-vault-token"), sent.time_limit().as_secs()), (Some("hvs.x"), 7));
         let odd = config(&[("VAULT_NAMESPACE", "../x")]).unwrap().vault(script);
         assert!(matches!(odd, Err(Error::InvalidPath { .. })));
+    }
+
+    #[test]
+    fn further_attempts_are_those_of_the_environment() {
+        let with = |variables: &[(&str, &str)]| config(variables).unwrap().retry();
+        assert_eq!(with(&[]), Retry::default());
+        let two = [("VAULT_MAX_RETRIES", "2"), ("BAO_CLIENT_TIMEOUT", "90s")];
+        assert_eq!(with(&two), Retry::default().with_attempts(3).with_deadline(Duration::from_secs(90)));
+        assert_eq!(with(&[("BAO_MAX_RETRIES", "0")]), Retry::default().with_attempts(1));
     }
 }

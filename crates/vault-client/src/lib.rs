@@ -2,6 +2,9 @@
 
 // The handle, and where its settings come from.
 mod config;
+mod consistency;
+mod delivery;
+mod trace;
 mod vault;
 
 // When it is asked again.
@@ -33,6 +36,7 @@ mod problem;
 mod script;
 
 pub use config::Config;
+pub use consistency::Forwarding;
 pub use credential::{Lease, Token, TokenType};
 pub use error::{Error, Refusal};
 pub use kv2::read::Read;

@@ -1,13 +1,13 @@
 //! When a call that failed is worth another attempt: a policy without a clock, a timer or a random source of its own.
 
-use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
-use latchkey_transport::{Error as TransportError, MaybeSend, Replay};
+use latchkey_transport::{Error as TransportError, MaybeSend, MaybeSync, Replay};
 
 use crate::Error;
 
-/// When a call that failed is sent again, and after what pause. Used by [`Vault::perform_with`](crate::Vault::perform_with).
+/// When a call that failed is sent again, and after what pause. Used by [`Vault::with_retry`](crate::Vault::with_retry).
 ///
 /// What may be sent again depends on the call and on what is known of the failure:
 ///
@@ -115,29 +115,46 @@ fn may_be_repeated(replay: Replay, error: &Error) -> bool {
     }
 }
 
-/// What waiting takes: a clock, a timer and chance. The caller has them; the crate has none.
-pub trait Waiting {
-    /// Returns the time that has passed since the call began.
+/// Returns whether a reply with that status may stand for an error that passes.
+pub(crate) fn may_pass(status: u16) -> bool {
+    matches!(status, 307 | 400 | 412 | 429 | 472..=474 | 502..=504)
+}
+
+/// What waiting takes: a clock, a timer and chance. The caller has them; the crate has none of its own.
+#[cfg_attr(not(target_arch = "wasm32"), async_trait::async_trait)]
+#[cfg_attr(target_arch = "wasm32", async_trait::async_trait(?Send))]
+pub trait Waiting: MaybeSend + MaybeSync {
+    /// Returns the time that has passed since a moment that stays the same.
     fn elapsed(&self) -> Duration;
 
     /// Waits.
-    fn sleep(&mut self, pause: Duration) -> impl Future<Output = ()> + MaybeSend;
+    async fn sleep(&self, pause: Duration);
 
     /// Returns a number from 0 to 1 that others do not get at the same time. It need not be unguessable.
-    fn random(&mut self) -> f64;
+    fn random(&self) -> f64;
 }
+
+/// Waiting that many handles share.
+pub type SharedWaiting = Arc<dyn Waiting>;
+
+#[cfg(all(feature = "tokio", not(target_arch = "wasm32")))]
+mod timer;
+#[cfg(all(feature = "tokio", not(target_arch = "wasm32")))]
+pub use timer::TokioWaiting;
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use latchkey_transport::{Reply, Secret};
     use serde_json::json;
 
     use super::*;
     use crate::Vault;
-    use crate::auth::{ClientNonce, OidcCallback};
-    use crate::kv2::{Cas, ReadSecret, WriteSecret};
+    use crate::auth::ClientNonce;
+    use crate::kv2::{Cas, WriteSecret};
     use crate::reply::refused;
-    use crate::script::{lost, script};
+    use crate::script::{Script, lost, script};
 
     fn pause(replay: Replay, error: &Error) -> Option<Duration> {
         Retry::default().pause(replay, error, 1, Duration::ZERO, 1.0)
@@ -221,20 +238,27 @@ mod tests {
 
     /// Time that passes only by sleeping.
     #[derive(Default)]
-    struct Slept(Vec<Duration>);
+    struct Slept(Mutex<Vec<Duration>>);
 
+    #[async_trait::async_trait]
     impl Waiting for Slept {
         fn elapsed(&self) -> Duration {
-            self.0.iter().sum()
+            self.0.lock().unwrap().iter().sum()
         }
 
-        async fn sleep(&mut self, pause: Duration) {
-            self.0.push(pause);
+        async fn sleep(&self, pause: Duration) {
+            self.0.lock().unwrap().push(pause);
         }
 
-        fn random(&mut self) -> f64 {
+        fn random(&self) -> f64 {
             1.0
         }
+    }
+
+    fn patient(script: &Arc<Script>, retry: Retry) -> (Vault, Arc<Slept>) {
+        let waiting = Arc::new(Slept::default());
+        let vault = Vault::new("https://vault".parse().unwrap(), script.clone());
+        (vault.with_retry(retry, waiting.clone()), waiting)
     }
 
     fn sealed() -> Reply {
@@ -244,12 +268,9 @@ mod tests {
     #[tokio::test(flavor = "current_thread")]
     async fn a_read_outlasts_a_restart_within_one_deadline() {
         let script = script([lost(), Ok(sealed()), Ok(Reply::new(404, r#"{"errors":[]}"#))]);
-        let vault = Vault::new("https://vault".parse().unwrap(), script.clone());
-        let mut waiting = Slept::default();
-        let retry = Retry::default().with_deadline(Duration::from_secs(20));
-        let read = ReadSecret::new("secret", "a").unwrap();
-        vault.perform_with(read, &retry, &mut waiting).await.unwrap();
-        assert_eq!(waiting.0, [Duration::from_millis(500), Duration::from_secs(1)]);
+        let (vault, waiting) = patient(&script, Retry::default().with_deadline(Duration::from_secs(20)));
+        vault.kv2("secret").read("a").await.unwrap();
+        assert_eq!(*waiting.0.lock().unwrap(), [Duration::from_millis(500), Duration::from_secs(1)]);
         let limits: Vec<_> = script.sent().iter().map(|request| request.time_limit().as_millis()).collect();
         assert_eq!(limits, [20_000, 19_500, 18_500], "no attempt outlives the deadline");
     }
@@ -258,9 +279,9 @@ mod tests {
     async fn a_write_is_repeated_only_before_it_ran() {
         let run = async |outcomes: Vec<Result<Reply, TransportError>>| {
             let script = script(outcomes);
-            let vault = Vault::new("https://vault".parse().unwrap(), script.clone());
-            let write = WriteSecret::new("secret", "a", &json!({}), Cas::None).unwrap();
-            let outcome = vault.perform_with(write, &Retry::default(), &mut Slept::default()).await;
+            let (vault, _) = patient(&script, Retry::default());
+            let outcome =
+                vault.perform(WriteSecret::new("secret", "a", &json!({}), Cas::None).unwrap()).await;
             (outcome.unwrap_err().code(), script.sent().len())
         };
         assert_eq!(run(vec![lost()]).await, ("transport_lost", 1));
@@ -271,18 +292,16 @@ mod tests {
     #[test]
     fn a_call_with_pauses_can_be_spawned() {
         fn spawnable<T: Send>(_: T) {}
-        let vault = Vault::new("https://vault".parse().unwrap(), script([]));
-        let read = ReadSecret::new("secret", "a").unwrap();
-        spawnable(vault.perform_with(read, &Retry::default(), &mut Slept::default()));
+        let (vault, _) = patient(&script([]), Retry::default());
+        spawnable(vault.with_dead_token_check().kv2("secret").read("a"));
     }
 
     #[tokio::test(flavor = "current_thread")]
     async fn the_token_does_not_come_back_in_an_error() {
         let script = script([Ok(Reply::new(403, r#"{"errors":["token sesame is bad"]}"#))]);
-        let vault = Vault::new("https://vault".parse().unwrap(), script)
-            .with_token(&crate::Token::new("sesame").unwrap());
-        let read = ReadSecret::new("secret", "a").unwrap();
-        let outcome = vault.perform_with(read, &Retry::default(), &mut Slept::default()).await;
+        let (vault, _) = patient(&script, Retry::default());
+        let vault = vault.with_token(&crate::Token::new("sesame").unwrap());
+        let outcome = vault.kv2("secret").read("a").await;
         let shown = format!("{:?}", outcome.unwrap_err());
         assert!(!shown.contains("sesame") && shown.contains("token … is bad"), "{shown}");
     }
@@ -299,9 +318,8 @@ mod tests {
         // A sealed server has not spent the state.
         for (outcomes, sent) in [(vec![lost()], 1), (vec![Ok(sealed()), Ok(Reply::new(400, ""))], 2)] {
             let script = script(outcomes);
-            let vault = Vault::new("https://vault".parse().unwrap(), script.clone());
-            let callback = OidcCallback::new("oidc", &secret, &secret, &nonce).unwrap();
-            vault.perform_with(callback, &Retry::default(), &mut Slept::default()).await.unwrap_err();
+            let (vault, _) = patient(&script, Retry::default());
+            vault.oidc("oidc").callback(&secret, &secret, &nonce).await.unwrap_err();
             assert_eq!(script.sent().len(), sent);
         }
     }

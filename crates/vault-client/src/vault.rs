@@ -1,19 +1,24 @@
 //! The handle that people use.
 
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use latchkey_transport::{Exchange, MaybeSend, MaybeSync, Perform, Request, SharedTransport};
+use latchkey_transport::{Secret, SharedTransport};
 use url::Url;
 
 use crate::auth::{AppRoleAuth, JwtAuth, KubernetesAuth, OidcAuth, UserpassAuth};
+use crate::consistency::{Forwarding, Seen};
+use crate::delivery::Delivery;
 use crate::identity::Identity;
 use crate::kv2::Kv2;
 use crate::logical::Logical;
 use crate::path;
-use crate::retry::{Retry, Waiting};
+use crate::retry::{Retry, SharedWaiting};
 use crate::sys::{Health, ReadHealth, Sys};
-use crate::token::TokenAuth;
+use crate::token::{TokenAuth, TokenInfo};
 use crate::wrapping::Wrapping;
 use crate::{Error, PathPart, Token};
 
@@ -28,25 +33,30 @@ use crate::{Error, PathPart, Token};
 ///
 /// # What is sent
 ///
-/// `X-Vault-Token` and `Content-Type`, which servers let a browser send without being told to; no `X-Vault-Request`, which
-/// they do not. An [`Exchange`] of yours sends what it asks for.
+/// `X-Vault-Token`, `X-Vault-Wrap-TTL` and `Content-Type`, which servers let a browser send without being told to; no
+/// `X-Vault-Request`, which they do not. So the same handle works in a web page once `sys/config/cors` names the page's
+/// origin ([`WriteCors`](crate::sys::WriteCors)). Lists are read by `GET …?list=true`, a patch that CORS refuses becomes
+/// a read and a checked write, and no reply's header is relied on. Only what is asked for by
+/// [`with_namespace_header`](Vault::with_namespace_header), [`with_read_your_writes`](Vault::with_read_your_writes) and
+/// [`with_forwarding`](Vault::with_forwarding) sends more. An [`Exchange`](latchkey_transport::Exchange) of yours sends
+/// what it asks for.
 #[derive(Clone)]
 pub struct Vault {
     /// The address without a slash at its end.
-    address: Arc<str>,
+    pub(crate) address: Arc<str>,
     /// `/team/a`, encoded; empty for the root namespace.
-    namespace: Arc<str>,
-    token: Option<Arc<Token>>,
-    transport: SharedTransport,
+    pub(crate) namespace: Arc<str>,
+    pub(crate) token: Option<Held>,
+    pub(crate) transport: SharedTransport,
+    pub(crate) delivery: Arc<Delivery>,
 }
 
 impl Vault {
     /// Returns a handle on the server at `address`, which may have a path if the server sits behind a proxy that
     /// expects one (`https://example.org/vault`).
     pub fn new(address: Url, transport: SharedTransport) -> Self {
-        let address = String::from(address);
-        let address = address.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
-        Self { address: address.into(), namespace: "".into(), token: None, transport }
+        let address = base(address);
+        Self { address, namespace: "".into(), token: None, transport, delivery: Arc::default() }
     }
 
     /// Calls in that namespace, `team/a`. An empty one means the root namespace.
@@ -62,12 +72,81 @@ impl Vault {
 
     /// Calls with that token.
     pub fn with_token(&self, token: &Token) -> Self {
-        Self { token: Some(Arc::new(token.clone())), ..self.clone() }
+        Self { token: Some(Held::new(token)), ..self.clone() }
     }
 
     /// Calls without a token, as logins do.
     pub fn without_token(&self) -> Self {
         Self { token: None, ..self.clone() }
+    }
+
+    /// Sends namespaces as the header `X-Vault-Namespace` and no longer as the beginning of the path: for a proxy that
+    /// routes by it. Not for a web page, and not for the free edition of Vault: see [Namespaces](Vault#namespaces).
+    pub fn with_namespace_header(&self) -> Self {
+        self.with_delivery(|delivery| delivery.namespace_header = true)
+    }
+
+    /// Tries a call again after a pause, where the policy and the call's [`Replay`](latchkey_transport::Replay) allow
+    /// it. The policy's deadline holds for all attempts and pauses together.
+    ///
+    /// The crate has no timer and no clock; `waiting` has them. `TokioWaiting` is one, behind the feature `tokio`.
+    ///
+    /// ```no_run
+    /// # use std::sync::Arc;
+    /// # use latchkey_vault_client::{Error, Read, Vault, retry::{Retry, Waiting}};
+    /// # async fn f(vault: Vault, waiting: impl Waiting + 'static) -> Result<Read, Error> {
+    /// let vault = vault.with_retry(Retry::default(), Arc::new(waiting));
+    /// vault.kv2("secret").read("team/app").await // outlasts a restart of the server
+    /// # }
+    /// ```
+    pub fn with_retry(&self, retry: Retry, waiting: SharedWaiting) -> Self {
+        self.with_delivery(|delivery| delivery.again = Some((retry, waiting)))
+    }
+
+    /// Sets how long each call may take, where it does not say so itself;
+    /// [30 s](latchkey_transport::Request::DEFAULT_TIME_LIMIT) otherwise.
+    pub fn with_time_limit(&self, limit: Duration) -> Self {
+        self.with_delivery(|delivery| delivery.time_limit = Some(limit))
+    }
+
+    /// Names the other nodes of the cluster. A standby that sends a call on with 307 is followed to one of them, and to
+    /// no other address: the call carries a token. So is one that sends back to the address of this handle, where a
+    /// load balancer may choose better the second time. It is never followed from https to plain http.
+    ///
+    /// Without them such a call ends in [`Error::NotActive`], which names the active node.
+    pub fn with_nodes(&self, nodes: impl IntoIterator<Item = Url>) -> Self {
+        self.with_delivery(|delivery| delivery.nodes = nodes.into_iter().map(base).collect())
+    }
+
+    /// Reads what it wrote, also where another node of a cluster answers: each reply says how far its node has come
+    /// (`X-Vault-Index`), and each later call of this handle and its clones demands at least that much. A node that has
+    /// not come so far answers [`Error::PreconditionFailed`], which is worth another attempt
+    /// ([`with_retry`](Vault::with_retry)), or hands the call on ([`with_forwarding`](Vault::with_forwarding)).
+    ///
+    /// Not for a web page, which may neither send that header nor see it.
+    pub fn with_read_your_writes(&self) -> Self {
+        self.with_delivery(|delivery| delivery.seen = Some(Arc::new(Seen::default())))
+    }
+
+    /// Says what a node does with a call that another node could answer better.
+    pub fn with_forwarding(&self, forwarding: Forwarding) -> Self {
+        self.with_delivery(|delivery| delivery.forwarding = Some(forwarding))
+    }
+
+    /// Tells a token that is dead apart from one that may not: where the server says "permission denied" and no more,
+    /// the token is looked up, once for all calls that wait for it, and [`Error::TokenInvalid`] takes the place of
+    /// [`Error::PermissionDenied`] if the server does not know it.
+    ///
+    /// Not the default: it doubles what a caller costs that keeps asking for what it may not have, and a token with a
+    /// limited number of uses spends one.
+    pub fn with_dead_token_check(&self) -> Self {
+        self.with_delivery(|delivery| delivery.looks_for_dead_tokens = true)
+    }
+
+    fn with_delivery(&self, change: impl FnOnce(&mut Delivery)) -> Self {
+        let mut delivery = Delivery::clone(&self.delivery);
+        change(&mut delivery);
+        Self { delivery: Arc::new(delivery), ..self.clone() }
     }
 
     /// Returns the versioned key-value store (KV v2) at a mount.
@@ -129,108 +208,49 @@ impl Vault {
     pub async fn health(&self) -> Result<Health, Error> {
         self.without_token().perform(ReadHealth).await
     }
+}
 
-    /// Performs an exchange whose request has a path for its target: adds address, namespace and token. A token that
-    /// the exchange brings itself stays.
-    ///
-    /// A request that names a whole address goes there, without the token.
-    pub async fn perform<E>(&self, exchange: E) -> Result<E::Output, Error>
+/// The token of a handle, and what was found out about it.
+#[derive(Clone)]
+pub(crate) struct Held {
+    token: Token,
+    /// Whether it was found dead at the last look, and how many looks there were.
+    found: Arc<async_lock::Mutex<(bool, u64)>>,
+    looks: Arc<AtomicU64>,
+}
+
+impl Held {
+    fn new(token: &Token) -> Self {
+        Self { token: token.clone(), found: Arc::default(), looks: Arc::default() }
+    }
+
+    pub(crate) fn secret(&self) -> &Secret {
+        self.token.secret()
+    }
+
+    /// Returns whether the server knows the token no more. Whoever asks while somebody else is looking gets that look's
+    /// answer. What is not found out is taken for alive.
+    pub(crate) async fn is_dead<F>(&self, look: impl FnOnce() -> F) -> bool
     where
-        E: Exchange<Error = Error> + MaybeSend + MaybeSync,
+        F: Future<Output = Result<TokenInfo, Error>>,
     {
-        let transport = &*self.transport;
-        let reply = transport.deliver(exchange.replay(), || self.place(&exchange)).await?;
-        exchange.receive(reply).map_err(|error| self.cleaned(error))
-    }
-
-    /// Performs an exchange as [`perform`](Vault::perform) does, and again after a pause where the policy allows it.
-    ///
-    /// The crate has no timer and no clock: `waiting` is the caller's.
-    ///
-    /// ```no_run
-    /// # use latchkey_vault_client::{Error, Read, Vault, kv2::ReadSecret, retry::{Retry, Waiting}};
-    /// # async fn f(vault: Vault, mut waiting: impl Waiting) -> Result<Read, Error> {
-    /// let read = ReadSecret::new("secret", "team/app")?;
-    /// vault.perform_with(read, &Retry::default(), &mut waiting).await
-    /// # }
-    /// ```
-    pub async fn perform_with<E, W>(
-        &self,
-        exchange: E,
-        retry: &Retry,
-        waiting: &mut W,
-    ) -> Result<E::Output, Error>
-    where
-        E: Exchange<Error = Error> + Clone + MaybeSend + MaybeSync,
-        W: Waiting,
-    {
-        let mut attempts = 0;
-        loop {
-            let left = retry.deadline().saturating_sub(waiting.elapsed());
-            let request = self.place(&exchange);
-            let limit = request.time_limit().min(left);
-            let outcome = match self.transport.send(request.with_time_limit(limit)).await {
-                Ok(reply) => exchange.clone().receive(reply).map_err(|error| self.cleaned(error)),
-                Err(error) => Err(Error::from(error)),
-            };
-            attempts += 1;
-            let Err(error) = outcome else { return outcome };
-            let (elapsed, random) = (waiting.elapsed(), waiting.random());
-            match retry.pause(exchange.replay(), &error, attempts, elapsed, random) {
-                Some(pause) => waiting.sleep(pause).await,
-                None => return Err(error),
-            }
+        let before = self.looks.load(Ordering::Acquire);
+        let mut found = self.found.lock().await;
+        if found.1 > before {
+            return found.0;
         }
-    }
-
-    /// Leaves the token out of what the server said: an exchange knows only what it sent itself.
-    fn cleaned(&self, error: Error) -> Error {
-        match &self.token {
-            Some(token) => error.cleaned_of(token.secret()),
-            None => error,
-        }
-    }
-
-    /// Returns the exchange's request, ready to be sent.
-    fn place(&self, exchange: &impl Exchange) -> Request {
-        let request = exchange.request();
-        if request.url().is_some() {
-            return request;
-        }
-        let address = self.address_of(request.path(), request.query());
-        let request = request.with_target(address);
-        match &self.token {
-            Some(token) if request.header(TOKEN_HEADER).is_none() => {
-                request.with_secret_header(TOKEN_HEADER, token.secret().clone())
-            }
-            _ => request,
-        }
-    }
-
-    /// Returns the whole address of a path of the API. It is encoded already.
-    fn address_of(&self, path: &str, query: Option<&str>) -> String {
-        let namespace = if NODE_PATHS.contains(&path) { "" } else { &*self.namespace };
-        let below = path.strip_prefix("/v1").unwrap_or(path);
-        let room =
-            self.address.len() + namespace.len() + path.len() + query.map_or(0, |query| query.len() + 1);
-        let mut address = String::with_capacity(room);
-        address.push_str(&self.address);
-        address.push_str(path.get(..path.len() - below.len()).unwrap_or_default());
-        address.push_str(namespace);
-        address.push_str(below);
-        if let Some(query) = query {
-            address.push('?');
-            address.push_str(query);
-        }
-        address
+        let outcome = look().await;
+        *found = (matches!(outcome, Err(Error::PermissionDenied(_) | Error::TokenInvalid(_))), before + 1);
+        self.looks.store(found.1, Ordering::Release);
+        found.0
     }
 }
 
-/// Names of headers have no case; in small letters the transport needs no memory for it.
-const TOKEN_HEADER: &str = "x-vault-token";
-
-/// Paths that tell about the node and are not served in a namespace.
-const NODE_PATHS: [&str; 4] = ["/v1/sys/health", "/v1/sys/seal-status", "/v1/sys/leader", "/v1/sys/init"];
+/// Returns an address without query, fragment, and the slash at its end.
+fn base(address: Url) -> Arc<str> {
+    let address = String::from(address);
+    address.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/').into()
+}
 
 /// Shows address and namespace.
 impl fmt::Debug for Vault {
@@ -241,14 +261,14 @@ impl fmt::Debug for Vault {
             .debug_struct("Vault")
             .field("address", &address)
             .field("namespace", &self.namespace)
-            .field("token", &self.token)
+            .field("token", &self.token.as_ref().map(|held| &held.token))
             .finish_non_exhaustive()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use latchkey_transport::{Method, Replay, Reply, Secret};
+    use latchkey_transport::{Exchange, Method, Replay, Reply, Request};
 
     use super::*;
     use crate::script::{Script, lost, script};
@@ -375,6 +395,7 @@ mod tests {
 
     #[tokio::test(flavor = "current_thread")]
     async fn a_token_that_the_exchange_brings_is_the_only_one() {
+        #[derive(Clone)]
         struct WithToken;
         impl Exchange for WithToken {
             type Output = ();
@@ -398,6 +419,7 @@ mod tests {
     }
 
     /// An exchange of somebody else's.
+    #[derive(Clone)]
     struct Foreign(&'static str);
 
     impl Exchange for Foreign {

@@ -44,7 +44,7 @@ impl<'a> Wrapping<'a> {
     /// it has taken place. A token that is wrapped lives from now on, and not from when it is fetched.
     pub async fn perform<E>(&self, exchange: E, ttl: Duration) -> Result<Wrapped, Error>
     where
-        E: Exchange + MaybeSend + MaybeSync,
+        E: Exchange + Clone + MaybeSend + MaybeSync,
     {
         self.vault.perform(Wrap::new(exchange, ttl)).await
     }

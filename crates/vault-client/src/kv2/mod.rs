@@ -68,8 +68,9 @@ impl<'a> Kv2<'a> {
     /// ```
     ///
     /// Fails with [`Error::CasMismatch`] where somebody else wrote in between, and [`Error::CasRequired`] where the
-    /// store insists. Not repeated once the server may have seen it: whether a write whose reply was lost took place,
-    /// a read tells.
+    /// store insists. Not repeated once the server may have seen it: a second write would be a second version, or a
+    /// false mismatch. If the reply to a write with a check-and-set is lost, the secret is read: it is a success if the
+    /// next version holds what was sent, and sent once more if there is no next version yet.
     pub async fn write<T: Serialize + ?Sized>(
         &self,
         path: &str,
@@ -77,8 +78,11 @@ impl<'a> Kv2<'a> {
         cas: Cas,
     ) -> Result<Metadata, Error> {
         // Written first, so that nothing of the caller's type lives on while the call is under way.
-        let write = WriteSecret::new(self.mount, path, data, cas);
-        self.vault.perform(write?).await
+        let write = WriteSecret::new(self.mount, path, data, cas)?;
+        match self.vault.perform(write.clone()).await {
+            Err(Error::Transport(lost)) if lost.may_have_acted() => self.settle(path, write, cas, lost).await,
+            outcome => outcome,
+        }
     }
 
     /// Deletes the newest version; it can be undeleted. That there was nothing is no error.

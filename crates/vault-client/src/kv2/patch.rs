@@ -1,4 +1,5 @@
-//! Changes that take more than one call: a patch where PATCH is not let through, and the way back to a version.
+//! Changes that take more than one call: a patch where PATCH is not let through, the way back to a version, and a write
+//! whose reply was lost.
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -49,6 +50,32 @@ impl Kv2<'_> {
         let secret = present(self.read_version(path, version).await?)?;
         let write = self.rewrite(path, secret.data().json(), Cas::Version(newest));
         self.vault.perform(write?).await
+    }
+
+    /// Finds out whether a write took place whose reply was lost, and writes if it did not. Without a check-and-set nobody
+    /// can tell.
+    pub(super) async fn settle(
+        &self,
+        path: &str,
+        write: WriteSecret,
+        cas: Cas,
+        lost: latchkey_transport::Error,
+    ) -> Result<Metadata, Error> {
+        let Some(before) = cas.number() else { return Err(lost.into()) };
+        let (newest, ours) = match self.read(path).await {
+            Ok(Read::Found(secret)) => {
+                let ours = write.writes(secret.data().json()).then(|| secret.metadata().clone());
+                (secret.metadata().version, ours)
+            }
+            Ok(Read::Deleted(metadata) | Read::Destroyed(metadata)) => (metadata.version, None),
+            Ok(Read::Missing) => (0, None),
+            Err(_) => return Err(lost.into()),
+        };
+        match ours {
+            Some(metadata) if newest == before.saturating_add(1) => Ok(metadata),
+            _ if newest == before => self.vault.perform(write).await,
+            _ => Err(lost.into()),
+        }
     }
 
     async fn read_and_write(&self, path: &str, changes: &str, cas: Cas) -> Result<Patched, Error> {
@@ -208,5 +235,45 @@ mod tests {
         vault(&script).kv2("kv").rollback("a", 2).await.unwrap();
         assert_eq!(script.sent()[1].query(), Some("version=2"));
         assert_eq!(sent(&script)[2].1, r#"{"options":{"cas":5},"data":{"n":1.0}}"#);
+    }
+
+    fn version(number: u64, json: &str) -> Result<Reply, latchkey_transport::Error> {
+        let body = format!(
+            r#"{{"data":{{"data":{json},"metadata":{{"version":{number},"created_time":"","deletion_time":"","destroyed":false}}}}}}"#
+        );
+        Ok(Reply::new(200, body))
+    }
+
+    async fn written(outcomes: Vec<Result<Reply, latchkey_transport::Error>>, cas: Cas) -> (String, usize) {
+        let script = script(outcomes);
+        let vault = Vault::new("https://vault".parse().unwrap(), script.clone());
+        let outcome = vault.kv2("secret").write("a", &json!({"a": "b", "n": [1]}), cas).await;
+        let told =
+            outcome.map_or_else(|error| error.code().to_owned(), |metadata| metadata.version.to_string());
+        (told, script.sent().len())
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_checked_write_whose_reply_was_lost_is_settled_by_a_read() {
+        let data = r#"{"n": [1], "a": "b"}"#.replace("[1]", "[1]");
+        let told = |text: &str, sent| (text.to_owned(), sent);
+        // It took place.
+        let ran = vec![lost(), version(4, &data)];
+        assert_eq!(written(ran, Cas::Version(3)).await, told("4", 2));
+        // It did not.
+        let (old, new) = (version(3, r#"{"a":"old"}"#), r#"{"data":{"version":4,"created_time":""}}"#);
+        let did_not = vec![lost(), old, Ok(Reply::new(200, new))];
+        assert_eq!(written(did_not, Cas::Version(3)).await, told("4", 3));
+        let (missing, new) =
+            (Reply::new(404, r#"{"errors":[]}"#), r#"{"data":{"version":1,"created_time":""}}"#);
+        assert_eq!(
+            written(vec![lost(), Ok(missing), Ok(Reply::new(200, new))], Cas::Create).await,
+            told("1", 3)
+        );
+        // Somebody else wrote, or nobody can tell.
+        for read in [version(4, r#"{"a":"other"}"#), version(5, &data), Ok(Reply::new(403, ""))] {
+            assert_eq!(written(vec![lost(), read], Cas::Version(3)).await, told("transport_lost", 2));
+        }
+        assert_eq!(written(vec![lost()], Cas::None).await, told("transport_lost", 1));
     }
 }

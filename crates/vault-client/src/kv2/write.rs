@@ -1,11 +1,12 @@
 //! Writing a secret, and changing parts of it.
 
 use latchkey_transport::{Body, Exchange, Method, Replay, Reply, Request};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::{Metadata, data_path};
 use crate::reply::{self, Envelope, JSON};
-use crate::{Error, Gone, MountProblem};
+use crate::{Error, Gone, MountProblem, merge};
 
 /// What must be true of a secret for a write to happen: check-and-set, so that no writer loses what another one wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +21,8 @@ pub enum Cas {
 }
 
 impl Cas {
-    fn number(self) -> Option<u64> {
+    /// Returns the number that stands for it in a request: the version that is the newest before the write.
+    pub(super) fn number(self) -> Option<u64> {
         match self {
             Self::Create => Some(0),
             Self::Version(version) => Some(version),
@@ -44,6 +46,20 @@ impl WriteSecret {
     /// Fails with [`Error::InvalidPath`] or [`Error::UnwritableBody`].
     pub fn new<T: Serialize + ?Sized>(mount: &str, path: &str, data: &T, cas: Cas) -> Result<Self, Error> {
         Ok(Self { path: data_path(mount, path)?, body: body(data, cas)? })
+    }
+}
+
+impl WriteSecret {
+    /// Returns whether that is what it writes.
+    pub(super) fn writes(&self, json: &str) -> bool {
+        #[derive(Deserialize)]
+        struct Fields<'a> {
+            #[serde(borrow)]
+            data: &'a RawValue,
+        }
+        // Opened to be compared.
+        let fields = serde_json::from_slice::<Fields<'_>>(self.body.expose_secret());
+        fields.is_ok_and(|fields| merge::is_same(fields.data.get(), json))
     }
 }
 

@@ -117,8 +117,18 @@ impl<'a> TokenAuth<'a> {
 
     /// Revokes the token and everything that was made with it. That it is dead already counts as success where the
     /// server says so in words; `OpenBao` calls it [`Error::PermissionDenied`].
+    ///
+    /// If the reply is lost, it is asked for again, and then any word for a dead token is a success.
     pub async fn revoke_self(&self) -> Result<(), Error> {
-        self.vault.perform(RevokeSelf).await
+        match self.vault.perform(RevokeSelf).await {
+            Err(Error::Transport(lost)) if lost.may_have_acted() => {
+                match self.vault.perform(RevokeSelf).await {
+                    Err(Error::PermissionDenied(_)) => Ok(()),
+                    outcome => outcome,
+                }
+            }
+            outcome => outcome,
+        }
     }
 
     /// Revokes another token and everything that was made with it. That there is none counts as success.
@@ -217,6 +227,7 @@ mod tests {
     use latchkey_transport::{Exchange, Method, Reply};
 
     use super::*;
+    use crate::script::{lost, script};
 
     #[test]
     fn a_token_looks_up_renews_and_revokes_itself() {
@@ -227,6 +238,19 @@ mod tests {
         let renew = RenewSelf::new(Duration::from_secs(3600)).request();
         assert_eq!((renew.method(), renew.path()), (Method::Post, "/v1/auth/token/renew-self"));
         assert_eq!(renew.body().unwrap().expose_secret(), br#"{"increment":3600}"#);
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_revocation_whose_reply_was_lost_is_asked_for_again() {
+        let denied = || Ok(Reply::new(403, r#"{"errors":["permission denied"]}"#));
+        for (outcomes, is_revoked, sent) in
+            [(vec![lost(), denied()], true, 2), (vec![lost(), lost()], false, 2), (vec![denied()], false, 1)]
+        {
+            let script = script(outcomes);
+            let vault = Vault::new("https://vault".parse().unwrap(), script.clone());
+            assert_eq!(vault.token().revoke_self().await.is_ok(), is_revoked);
+            assert_eq!(script.sent().len(), sent);
+        }
     }
 
     #[test]
