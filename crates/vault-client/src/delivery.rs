@@ -240,12 +240,12 @@ mod tests {
 
     const MISSING: &str = r#"{"errors":[]}"#;
 
-    fn missing() -> Result<Reply, TransportError> {
-        Ok(Reply::new(404, MISSING))
+    fn missing() -> Reply {
+        Reply::new(404, MISSING)
     }
 
-    fn sent_on(location: &str) -> Result<Reply, TransportError> {
-        Ok(Reply::new(307, "").with_header("Location", location))
+    fn sent_on(location: &str) -> Reply {
+        Reply::new(307, "").with_header("Location", location)
     }
 
     fn vault(script: &Arc<Script>) -> Vault {
@@ -265,7 +265,8 @@ mod tests {
 
     #[tokio::test(flavor = "current_thread")]
     async fn a_standby_is_followed_to_a_node_that_was_named() {
-        let script = script([sent_on("https://b.example:8200/v1/secret/data/x?version=3"), missing()]);
+        let script =
+            script([Ok(sent_on("https://b.example:8200/v1/secret/data/x?version=3")), Ok(missing())]);
         assert!(matches!(cluster(&script).kv2("secret").read_version("x", 3).await, Ok(Read::Missing)));
         let sent = script.sent();
         assert_eq!(addresses(&script)[1], "https://b.example:8200/v1/secret/data/x?version=3");
@@ -276,7 +277,7 @@ mod tests {
     async fn a_write_that_a_standby_sends_on_is_whole() {
         let written = r#"{"data":{"version":1,"created_time":"","deletion_time":"","destroyed":false}}"#;
         let script =
-            script([sent_on("https://b.example:8200/v1/secret/data/x"), Ok(Reply::new(200, written))]);
+            script([Ok(sent_on("https://b.example:8200/v1/secret/data/x")), Ok(Reply::new(200, written))]);
         cluster(&script).kv2("secret").write("x", &[1], Cas::Create).await.unwrap();
         let sent = script.sent();
         assert_eq!(
@@ -299,7 +300,7 @@ mod tests {
             ("/v1/secret/data/x", None),
             ("", None),
         ] {
-            let script = script([sent_on(location)]);
+            let script = script([Ok(sent_on(location))]);
             let error = cluster(&script).kv2("secret").read("x").await.unwrap_err();
             let Error::NotActive { leader: told } = &error else { panic!("{error:?}") };
             assert_eq!(told.as_deref(), leader, "{location}");
@@ -309,8 +310,8 @@ mod tests {
 
     #[tokio::test(flavor = "current_thread")]
     async fn nodes_that_send_to_each_other_are_left_after_two_hops() {
-        let to = |node: &str| sent_on(&format!("https://{node}.example:8200/v1/secret/data/x"));
-        let script = script([to("b"), to("a"), to("b"), missing()]);
+        let to = |node: &str| Ok(sent_on(&format!("https://{node}.example:8200/v1/secret/data/x")));
+        let script = script([to("b"), to("a"), to("b"), Ok(missing())]);
         let error = cluster(&script).kv2("secret").read("x").await.unwrap_err();
         assert!(matches!(error, Error::NotActive { .. }), "{error:?}");
         assert_eq!(script.sent().len(), 3);
@@ -318,13 +319,13 @@ mod tests {
 
     #[tokio::test(flavor = "current_thread")]
     async fn a_balancer_that_sends_back_to_itself_is_asked_again() {
-        let script = script([sent_on("https://a.example:8200/v1/secret/data/x"), missing()]);
+        let script = script([Ok(sent_on("https://a.example:8200/v1/secret/data/x")), Ok(missing())]);
         assert!(matches!(vault(&script).kv2("secret").read("x").await, Ok(Read::Missing)));
     }
 
     #[tokio::test(flavor = "current_thread")]
     async fn a_login_is_sent_on_no_further_than_a_read() {
-        let script = script([sent_on("https://evil.example:8200/v1/auth/jwt/login")]);
+        let script = script([Ok(sent_on("https://evil.example:8200/v1/auth/jwt/login"))]);
         let error = cluster(&script).jwt("jwt").login("r", &"hush".into()).await.unwrap_err();
         assert!(matches!(error, Error::NotActive { .. }), "{error:?}");
         assert_eq!(script.sent().len(), 1);
@@ -333,7 +334,7 @@ mod tests {
     #[tokio::test(flavor = "current_thread")]
     async fn what_was_seen_is_demanded_of_every_later_node() {
         let seen = |state: &str| Ok(Reply::new(404, MISSING).with_header("X-Vault-Index", state));
-        let script = script([seen("one"), seen("two"), missing(), missing()]);
+        let script = script([seen("one"), seen("two"), Ok(missing()), Ok(missing())]);
         let vault = vault(&script).with_read_your_writes();
         for _ in 0..3 {
             vault.clone().kv2("secret").read("x").await.unwrap();
@@ -350,7 +351,7 @@ mod tests {
             (Forwarding::Always, ("x-vault-forward", "active-node")),
             (Forwarding::WhenBehind, ("x-vault-inconsistent", "forward-active-node")),
         ] {
-            let script = script([missing()]);
+            let script = script([Ok(missing())]);
             vault(&script).with_forwarding(forwarding).kv2("secret").read("x").await.unwrap();
             assert_eq!(script.sent()[0].header(header.0), Some(header.1));
         }
@@ -358,7 +359,7 @@ mod tests {
 
     #[tokio::test(flavor = "current_thread")]
     async fn a_namespace_is_a_header_only_where_that_is_asked_for() {
-        let script = script([missing(), Ok(Reply::new(200, "{}"))]);
+        let script = script([Ok(missing()), Ok(Reply::new(200, "{}"))]);
         let vault = vault(&script).with_namespace("team/ä").unwrap().with_namespace_header();
         vault.kv2("secret").read("x").await.unwrap();
         vault.health().await.unwrap_err();
@@ -370,7 +371,7 @@ mod tests {
 
     #[tokio::test(flavor = "current_thread")]
     async fn the_time_limit_of_the_handle_is_that_of_each_call() {
-        let script = script([missing(), missing()]);
+        let script = script([Ok(missing()), Ok(missing())]);
         let vault = vault(&script);
         vault.with_time_limit(Duration::from_secs(3)).kv2("secret").read("x").await.unwrap();
         vault.kv2("secret").read("x").await.unwrap();
