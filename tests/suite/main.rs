@@ -16,6 +16,7 @@ mod oidc_device;
 mod oidc_grants;
 mod oidc_refresh;
 mod parity;
+mod secret_store;
 mod support;
 mod token;
 mod vault_auth;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         vault_auth::behaviours(),
         vault_canary::behaviours(),
         vault_kv2::behaviours(),
+        secret_store::behaviours(),
         vault_setup::behaviours(),
         vault_sys::behaviours(),
         vault_token::behaviours(),

@@ -15,6 +15,7 @@ pub mod auth;
 pub mod identity;
 pub mod kv2;
 pub mod logical;
+pub mod secret_store;
 pub mod sys;
 pub mod token;
 pub mod wrapping;

@@ -34,6 +34,41 @@ pub(crate) fn is_same(one: &str, other: &str) -> bool {
     }
 }
 
+/// Returns the JSON object `target` with the fields of the JSON object `fields` in place of its own of these names, each
+/// as it was written; `None` where one of them is no object.
+pub(crate) fn put(target: &str, fields: &str) -> Option<Zeroizing<String>> {
+    let (old, new) = (self::fields(target)?, self::fields(fields)?);
+    let kept = old.iter().filter(|(name, _)| !new.iter().any(|(this, _)| this == name));
+    object(kept.chain(&new), target.len() + fields.len() + 1)
+}
+
+/// Returns the JSON object `target` without a field; `None` where it has none of that name.
+pub(crate) fn without(target: &str, field: &str) -> Option<Zeroizing<String>> {
+    let fields = fields(target)?;
+    fields.iter().find(|(name, _)| name == field)?;
+    object(fields.iter().filter(|(name, _)| name != field), target.len())
+}
+
+/// Writes fields as an object, into memory that never moves.
+fn object<'a>(
+    fields: impl Iterator<Item = &'a (Cow<'a, str>, &'a str)>,
+    room: usize,
+) -> Option<Zeroizing<String>> {
+    // Never longer than what it is made of with a comma in between.
+    let mut out = Zeroizing::new(String::with_capacity(room));
+    out.push('{');
+    for (index, (name, value)) in fields.enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        push_text(&mut out, name)?;
+        out.push(':');
+        out.push_str(value);
+    }
+    out.push('}');
+    Some(out)
+}
+
 fn write(out: &mut String, target: &str, patch: &str) -> Option<()> {
     let Some(changes) = fields(patch) else {
         out.push_str(patch);
@@ -167,6 +202,25 @@ mod tests {
     #[test]
     fn broken_json_merges_into_nothing_but_itself() {
         assert_eq!(merge("{broken", r#"{"a":1}"#).unwrap().as_str(), r#"{"a":1}"#);
+    }
+
+    #[test]
+    fn fields_are_put_in_place_as_a_whole() {
+        for (target, fields, expected) in [
+            ("{}", r#"{"a":1}"#, r#"{"a":1}"#),
+            (r#"{"a":1.10,"b":{"x":1}}"#, r#"{"b":{"y":2},"c":null}"#, r#"{"a":1.10,"b":{"y":2},"c":null}"#),
+            (r#"{"a":1}"#, "{}", r#"{"a":1}"#),
+        ] {
+            assert_eq!(put(target, fields).unwrap().as_str(), expected);
+        }
+        assert!(put("[]", "{}").is_none() && put("{}", "[]").is_none() && put("{}", "null").is_none());
+    }
+
+    #[test]
+    fn a_field_is_taken_out() {
+        assert_eq!(without(r#"{"a":1,"b":2}"#, "a").unwrap().as_str(), r#"{"b":2}"#);
+        assert_eq!(without(r#"{"a":1}"#, "a").unwrap().as_str(), "{}");
+        assert!(without(r#"{"a":1}"#, "b").is_none() && without("null", "b").is_none());
     }
 
     #[test]

@@ -14,7 +14,9 @@ pub enum PathPart {
     Namespace,
     /// The name of a role.
     Role,
-    /// The name of something else: a user, a policy, a group.
+    /// The name of a user whose store is meant.
+    User,
+    /// The name of something else: a policy, a group.
     Name,
 }
 
@@ -25,6 +27,7 @@ impl fmt::Display for PathPart {
             Self::Path => "path",
             Self::Namespace => "namespace",
             Self::Role => "role",
+            Self::User => "user's name",
             Self::Name => "name",
         })
     }
@@ -44,6 +47,10 @@ pub enum PathProblem {
     ControlSign,
     /// It holds a slash, and is a single name.
     Slash,
+    /// It holds a sign that stands for something else in a policy: `*`, `+`, a brace, a quote.
+    PolicySign,
+    /// It is longer than any name should be.
+    TooLong,
 }
 
 impl fmt::Display for PathProblem {
@@ -54,6 +61,8 @@ impl fmt::Display for PathProblem {
             Self::DotSegment => "it has a segment . or ..",
             Self::ControlSign => "it has a control sign",
             Self::Slash => "it has a slash",
+            Self::PolicySign => "it has a sign that means something in policies",
+            Self::TooLong => "it is too long",
         })
     }
 }

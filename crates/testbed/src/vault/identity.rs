@@ -69,8 +69,7 @@ impl Identity {
         now: SystemTime,
     ) -> String {
         let known = self.entities.iter_mut().find_map(|(id, entity)| {
-            let alias =
-                entity.aliases.iter_mut().find(|a| a.accessor == origin.accessor && a.name == name)?;
+            let alias = entity.aliases.iter_mut().find(|alias| alias.is(&origin.accessor, name))?;
             alias.metadata.clone_from(metadata);
             alias.updated = now;
             Some(id.clone())
@@ -136,7 +135,7 @@ impl Identity {
 
     /// Whose alias on a mount this is.
     pub(super) fn entity_of(&self, accessor: &str, name: &str) -> Option<String> {
-        let is_it = |alias: &Alias| alias.accessor == accessor && alias.name == name;
+        let is_it = |alias: &Alias| alias.is(accessor, name);
         self.entities.iter().find(|(_, entity)| entity.aliases.iter().any(is_it)).map(|(id, _)| id.clone())
     }
 
@@ -236,6 +235,11 @@ impl Origin {
 }
 
 impl Alias {
+    /// Servers keep a name as it was first written, and take every other case of it for the same.
+    fn is(&self, accessor: &str, name: &str) -> bool {
+        self.accessor == accessor && self.name.eq_ignore_ascii_case(name)
+    }
+
     fn in_full(&self, owner: &str) -> Value {
         let mut value = described(self, owner);
         value["id"] = self.id.as_str().into();

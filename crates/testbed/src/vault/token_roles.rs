@@ -1,6 +1,6 @@
 //! Token roles: what the tokens of `auth/token/create/<role>` may be.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
     Call, Desk, Operation, Outcome, Refusal, Reply,
@@ -112,6 +112,14 @@ impl TokenRole {
         if self.path_suffix.is_empty() { path.to_owned() } else { format!("{path}/{}", self.path_suffix) }
     }
 
+    /// Whether a token of this role may stand for that alias, which is in small letters.
+    fn allows_alias(&self, alias: &str) -> bool {
+        self.entity_aliases.iter().any(|allowed| match allowed.strip_suffix('*') {
+            Some(prefix) => alias.starts_with(prefix),
+            None => alias == allowed,
+        })
+    }
+
     /// Whether the role has a say in the policies; where it has none, the rules of the parent hold.
     pub(super) fn bounds_policies(&self) -> bool {
         !(self.allowed.is_empty()
@@ -174,6 +182,23 @@ fn quoted(names: &[String]) -> String {
 }
 
 impl Desk<'_> {
+    /// The entity with that alias at the token mount, a new one where there is none.
+    pub(super) fn entity_of_alias(
+        &mut self,
+        alias: &str,
+        role: Option<&TokenRole>,
+        call: &Call,
+    ) -> Result<String, Refusal> {
+        let role = role
+            .ok_or_else(|| Refusal::bad("'entity_alias' is only allowed in combination with token role"))?;
+        if !role.allows_alias(&alias.to_lowercase()) {
+            return Err(Refusal::bad("invalid 'entity_alias' value"));
+        }
+        let accessor = self.state.auth.get("token/").map(|mount| mount.accessor.clone()).unwrap_or_default();
+        let origin = self.origin_of(&accessor).ok_or_else(Refusal::not_found)?;
+        Ok(self.state.identity.log_in(&origin, alias, &Map::new(), &[], call.now))
+    }
+
     /// `auth/token/roles`.
     pub(super) fn token_roles(&mut self, call: &Call, name: &str) -> Outcome {
         let roles = &mut self.state.token_roles;

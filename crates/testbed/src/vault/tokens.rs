@@ -364,6 +364,11 @@ impl Desk<'_> {
             && !never_expires
             && !role.as_ref().is_some_and(|role| role.not_renewable)
             && call.data.get("renewable").is_none_or(|flag| super::call::flag_of(Some(flag)));
+        let entity_id = match call.text("entity_alias") {
+            alias if alias.is_empty() && is_orphan => String::new(),
+            alias if alias.is_empty() => parent.entity_id.clone(),
+            alias => self.entity_of_alias(&alias, role.as_ref(), call)?,
+        };
         let metadata = call.data.get("meta").and_then(Value::as_object).filter(|meta| !meta.is_empty());
         let draft = Draft {
             id,
@@ -383,7 +388,7 @@ impl Desk<'_> {
             display_name: display_name("token", &call.text("display_name")),
             path: role.as_ref().map_or_else(|| call.path.clone(), |role| role.path(&call.path)),
             role: role_name,
-            entity_id: if is_orphan { String::new() } else { parent.entity_id.clone() },
+            entity_id,
         };
         let reply = self.issue(draft, call.now)?.with_warnings(warnings);
         Ok(reply.ignoring(

@@ -102,6 +102,12 @@ impl Kv2<'_> {
         }
     }
 
+    /// Writes a JSON text as it is, where `cas` holds.
+    pub(crate) async fn write_json(&self, path: &str, json: &str, cas: Cas) -> Result<Metadata, Error> {
+        let write = self.rewrite(path, json, cas);
+        self.vault.perform(write?).await
+    }
+
     /// Writes a JSON text as it is.
     fn rewrite(&self, path: &str, json: &str, cas: Cas) -> Result<WriteSecret, Error> {
         let data: &RawValue = serde_json::from_str(json).map_err(|_| Error::UnwritableBody)?;
