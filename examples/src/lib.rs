@@ -9,6 +9,8 @@ mod secret_path;
 mod setup;
 
 pub mod browser;
+pub mod headless;
+pub mod logout_listener;
 pub mod output;
 pub mod qr;
 pub mod session;
