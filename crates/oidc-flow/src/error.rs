@@ -270,6 +270,8 @@ pub enum Endpoint {
     PushedAuthorization,
     /// The page that tells a browser whether somebody is still signed in.
     CheckSession,
+    /// Where another party makes claims about the person. A discovery document does not have it.
+    ClaimSource,
 }
 
 impl Endpoint {
@@ -298,6 +300,7 @@ impl Endpoint {
             Self::DeviceAuthorization => "device_authorization_endpoint",
             Self::PushedAuthorization => "pushed_authorization_request_endpoint",
             Self::CheckSession => "check_session_iframe",
+            Self::ClaimSource => "endpoint",
         }
     }
 
@@ -321,6 +324,7 @@ impl std::fmt::Display for Endpoint {
             Self::DeviceAuthorization => "device authorization endpoint",
             Self::PushedAuthorization => "pushed authorization endpoint",
             Self::CheckSession => "session page",
+            Self::ClaimSource => "claims endpoint",
         })
     }
 }

@@ -45,6 +45,7 @@ mod device;
 mod token_exchange;
 
 // After the login.
+mod claim_source;
 mod introspect;
 mod logout;
 mod refresh;
@@ -78,6 +79,7 @@ pub use assertion::Assertions;
 pub use authentication::Authentication;
 pub use authorize::{Authorization, Authorize, Prompt, ResponseMode};
 pub use callback::{CallbackParams, StateCheck, ValidatedCallback};
+pub use claim_source::{ClaimSource, ForeignClaims};
 pub use client::Client;
 pub use client_credentials::{AccessToken, ClientCredentials};
 pub use device::{

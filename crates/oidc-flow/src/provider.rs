@@ -116,6 +116,24 @@ impl Provider {
         Ok(token.into_claims())
     }
 
+    /// Checks claims that this party makes for somebody else's client.
+    pub(crate) async fn check_foreign_claims(
+        &self,
+        token: IdToken,
+        expectations: &Expectations,
+        now: SystemTime,
+    ) -> Result<Object, Error> {
+        let expectations = expectations.clone().of_party(&self.0.metadata);
+        let wrong = |error| match error {
+            Error::IdToken(problem) => UserInfoProblem::Token(problem).into(),
+            other => other,
+        };
+        let algorithm = expectations.check_header(&token).map_err(UserInfoProblem::Token)?;
+        self.check_signature(&token, algorithm, now).await.map_err(wrong)?;
+        expectations.check_foreign_claims(&token, now).map_err(UserInfoProblem::Token)?;
+        Ok(token.into_claims())
+    }
+
     /// Checks a signed answer, and returns what it says.
     pub(crate) async fn check_response(
         &self,

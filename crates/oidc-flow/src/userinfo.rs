@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use latchkey_transport::{Exchange, Method, Perform as _, Replay, Reply, Request, Secret};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use url::Url;
 
 use crate::id_token::{IdToken, IdTokenProblem};
@@ -112,6 +112,10 @@ impl UserInfo {
     /// Returns any claim by its name.
     pub fn claim(&self, name: &str) -> Option<&Value> {
         self.members.member(name)
+    }
+
+    pub(crate) fn members(&self) -> &Map<String, Value> {
+        self.members.whole()
     }
 
     /// Returns a claim that is true: also where a provider writes it as text, as some do with `email_verified`.

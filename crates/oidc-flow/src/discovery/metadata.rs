@@ -118,10 +118,11 @@ impl Metadata {
         &self.jwks_uri
     }
 
-    /// Returns the address of an endpoint, where the provider has it. Discovery itself has none here.
+    /// Returns the address of an endpoint, where the provider has it. Discovery itself and other parties have none
+    /// here.
     pub fn endpoint(&self, endpoint: Endpoint) -> Option<&Url> {
         match endpoint {
-            Endpoint::Discovery => None,
+            Endpoint::Discovery | Endpoint::ClaimSource => None,
             Endpoint::Authorization => Some(&self.authorization_endpoint),
             Endpoint::Token => Some(&self.token_endpoint),
             Endpoint::Keys => Some(&self.jwks_uri),

@@ -12,7 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use latchkey_transport::Secret;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::json::{self, Object};
 
@@ -241,6 +241,10 @@ impl VerifiedIdToken {
     /// Returns any claim by its name.
     pub fn claim(&self, name: &str) -> Option<&Value> {
         self.token.claims.member(name)
+    }
+
+    pub(crate) fn members(&self) -> &Map<String, Value> {
+        self.token.claims.whole()
     }
 
     /// Returns a claim that is true: also where a provider writes it as text, as some do with `email_verified`.

@@ -14,7 +14,7 @@ use super::{Algorithm, IdToken, IdTokenProblem, KeySet, VerifiedIdToken, point_i
 use crate::discovery::{ISSUER_LIMIT, Tenants, fits, of_tenant};
 use crate::json::Object;
 use crate::text::printable;
-use crate::{Error, Misuse};
+use crate::{Error, Metadata, Misuse};
 
 /// What an ID token must say to be taken
 /// ([OpenID Connect Core, 3.1.3.7](https://openid.net/specs/openid-connect-core-1_0.html#IDTokenValidation)).
@@ -404,6 +404,35 @@ impl Expectations {
         self.check_audience_alone(claims)?;
         let expiry = seconds(claims, "exp")?.ok_or(IdTokenProblem::ClaimMissing { claim: "exp" })?;
         self.check_expiry(expiry, unix_seconds(now))
+    }
+}
+
+impl Expectations {
+    /// Expects the same of another party.
+    pub(crate) fn of_party(self, party: &Metadata) -> Self {
+        Self { issuer: party.issuer.clone(), tenants: party.tenants.clone(), ..self }
+    }
+
+    /// Checks what another party's claims say about themselves. Core, 5.6.2 leaves audience and times open; where they
+    /// are there they count.
+    pub(crate) fn check_foreign_claims(
+        &self,
+        token: &IdToken,
+        now: SystemTime,
+    ) -> Result<(), IdTokenProblem> {
+        let claims = &token.claims;
+        self.check_issuer(claims)?;
+        if claims.member("aud").is_some() {
+            self.check_audience_alone(claims)?;
+        }
+        let now = unix_seconds(now);
+        if let Some(issued) = seconds(claims, "iat")? {
+            self.check_issued(issued, now)?;
+        }
+        match seconds(claims, "exp")? {
+            Some(expiry) => self.check_expiry(expiry, now),
+            None => Ok(()),
+        }
     }
 }
 

@@ -8,6 +8,8 @@ mod callback;
 #[cfg(test)]
 mod canary;
 #[cfg(test)]
+mod claim_source;
+#[cfg(test)]
 mod client;
 #[cfg(test)]
 mod device;
