@@ -92,7 +92,7 @@ fn rsa_rules(algorithm: Algorithm) -> Option<&'static RsaParameters> {
         Algorithm::Ps256 => &signature::RSA_PSS_2048_8192_SHA256,
         Algorithm::Ps384 => &signature::RSA_PSS_2048_8192_SHA384,
         Algorithm::Ps512 => &signature::RSA_PSS_2048_8192_SHA512,
-        Algorithm::Es256 | Algorithm::Es384 | Algorithm::EdDsa => return None,
+        Algorithm::Es256 | Algorithm::Es384 | Algorithm::Es512 | Algorithm::EdDsa => return None,
     })
 }
 
@@ -100,6 +100,7 @@ fn ecdsa_rules(algorithm: Algorithm) -> Option<&'static EcdsaVerificationAlgorit
     match algorithm {
         Algorithm::Es256 => Some(&signature::ECDSA_P256_SHA256_FIXED),
         Algorithm::Es384 => Some(&signature::ECDSA_P384_SHA384_FIXED),
+        Algorithm::Es512 => Some(&signature::ECDSA_P521_SHA512_FIXED),
         _ => None,
     }
 }
@@ -125,7 +126,7 @@ impl AwsLcSigner {
     pub fn generate(algorithm: Algorithm) -> Result<Secret, SignerError> {
         let random = SystemRandom::new();
         let der: Zeroizing<Vec<u8>> = match algorithm {
-            Algorithm::Es256 | Algorithm::Es384 => {
+            Algorithm::Es256 | Algorithm::Es384 | Algorithm::Es512 => {
                 let rules = ecdsa_signing(algorithm).ok_or(SignerError)?.0;
                 let document = EcdsaKeyPair::generate_pkcs8(rules, &random).map_err(|_| SignerError)?;
                 document.as_ref().to_vec().into()
@@ -149,7 +150,7 @@ impl AwsLcSigner {
         let pem = pem::private_key(pem).ok_or(SignerError)?;
         let pkcs8 = || pem.pkcs8().ok_or(SignerError);
         let key = match algorithm {
-            Algorithm::Es256 | Algorithm::Es384 => {
+            Algorithm::Es256 | Algorithm::Es384 | Algorithm::Es512 => {
                 let (rules, curve) = ecdsa_signing(algorithm).ok_or(SignerError)?;
                 Key::Ecdsa(EcdsaKeyPair::from_pkcs8(rules, pkcs8()?).map_err(|_| SignerError)?, curve)
             }
@@ -208,6 +209,7 @@ fn ecdsa_signing(algorithm: Algorithm) -> Option<(&'static EcdsaSigningAlgorithm
     match algorithm {
         Algorithm::Es256 => Some((&signature::ECDSA_P256_SHA256_FIXED_SIGNING, Curve::P256)),
         Algorithm::Es384 => Some((&signature::ECDSA_P384_SHA384_FIXED_SIGNING, Curve::P384)),
+        Algorithm::Es512 => Some((&signature::ECDSA_P521_SHA512_FIXED_SIGNING, Curve::P521)),
         _ => None,
     }
 }
@@ -220,7 +222,7 @@ fn rsa_encoding(algorithm: Algorithm) -> Option<&'static dyn RsaEncoding> {
         Algorithm::Ps256 => &signature::RSA_PSS_SHA256,
         Algorithm::Ps384 => &signature::RSA_PSS_SHA384,
         Algorithm::Ps512 => &signature::RSA_PSS_SHA512,
-        Algorithm::Es256 | Algorithm::Es384 | Algorithm::EdDsa => return None,
+        Algorithm::Es256 | Algorithm::Es384 | Algorithm::Es512 | Algorithm::EdDsa => return None,
     })
 }
 

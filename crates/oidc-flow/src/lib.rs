@@ -62,6 +62,10 @@ pub mod flow;
 #[cfg(all(feature = "loopback", not(target_arch = "wasm32")))]
 mod loopback;
 
+// For whoever brings an engine.
+#[cfg(feature = "suite")]
+pub mod suite;
+
 // What they stand on.
 #[cfg(all(feature = "aws-lc-rs", not(target_arch = "wasm32")))]
 mod aws_lc;

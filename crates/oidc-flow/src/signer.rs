@@ -98,6 +98,7 @@ mod engine {
         /// Takes a private key as PEM: PKCS #8, also PKCS #1 for RSA. The algorithm is one that the provider has
         /// registered for this client.
         pub fn from_pem(algorithm: Algorithm, pem: &Secret) -> Result<Self, SignerError> {
+            let engine = engine_name(algorithm).ok_or(SignerError)?;
             let key = pem::private_key(pem).ok_or(SignerError)?;
             let key = match algorithm {
                 Algorithm::Es256 | Algorithm::Es384 => {
@@ -106,7 +107,7 @@ mod engine {
                 Algorithm::EdDsa => EncodingKey::from_ed_der(key.pkcs8().ok_or(SignerError)?),
                 _ => EncodingKey::from_rsa_der(key.inner().ok_or(SignerError)?),
             };
-            let this = Self { name: algorithm.name(), algorithm: engine_name(algorithm), key, key_id: None };
+            let this = Self { name: algorithm.name(), algorithm: engine, key, key_id: None };
             // Found out now, and not at the first login.
             this.make(b"")?;
             Ok(this)

@@ -179,6 +179,8 @@ pub enum Curve {
     P256,
     /// `P-384`
     P384,
+    /// `P-521`
+    P521,
 }
 
 impl Jwk {
@@ -278,21 +280,24 @@ impl PublicKey {
 
     /// Returns whether a signature of that algorithm can be made with it.
     pub(crate) fn is_of(&self, algorithm: Algorithm) -> bool {
-        use Algorithm::{EdDsa, Es256, Es384, Ps256, Ps384, Ps512, Rs256, Rs384, Rs512};
+        use Algorithm::{EdDsa, Es256, Es384, Es512, Ps256, Ps384, Ps512, Rs256, Rs384, Rs512};
         match algorithm {
             Rs256 | Rs384 | Rs512 | Ps256 | Ps384 | Ps512 => matches!(self, Self::Rsa { .. }),
             Es256 => matches!(self, Self::Ec { curve: Curve::P256, .. }),
             Es384 => matches!(self, Self::Ec { curve: Curve::P384, .. }),
+            Es512 => matches!(self, Self::Ec { curve: Curve::P521, .. }),
             EdDsa => matches!(self, Self::Ed25519 { .. }),
         }
     }
 
     /// Returns whether an engine may be bothered with it. Above 8192 bits a check takes long enough to be an attack,
-    /// and no engine takes such a key; the same goes for an exponent beyond 64 bits.
+    /// and no engine takes such a key; the same goes for an exponent beyond 64 bits. With the exponent 1 everything is its
+    /// own signature, and an even one belongs to no key.
     fn is_sound(&self) -> bool {
         match self {
             Self::Rsa { modulus, exponent } => {
-                (1..=8192).contains(&bits(modulus)) && (1..=64).contains(&bits(exponent))
+                let is_odd = exponent.last().is_some_and(|byte| byte & 1 == 1);
+                (1..=8192).contains(&bits(modulus)) && (2..=64).contains(&bits(exponent)) && is_odd
             }
             Self::Ec { curve, x, y } => x.len() == curve.len() && y.len() == curve.len(),
             Self::Ed25519 { x } => x.len() == 32,
@@ -306,11 +311,12 @@ impl Curve {
         match self {
             Self::P256 => "P-256",
             Self::P384 => "P-384",
+            Self::P521 => "P-521",
         }
     }
 
     fn from_name(name: &str) -> Option<Self> {
-        [Self::P256, Self::P384].into_iter().find(|curve| curve.name() == name)
+        [Self::P256, Self::P384, Self::P521].into_iter().find(|curve| curve.name() == name)
     }
 
     /// How many bytes a coordinate has.
@@ -318,6 +324,7 @@ impl Curve {
         match self {
             Self::P256 => 32,
             Self::P384 => 48,
+            Self::P521 => 66,
         }
     }
 }

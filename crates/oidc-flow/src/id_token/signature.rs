@@ -29,6 +29,8 @@ pub enum Algorithm {
     Es256,
     /// `ES384`, on the curve P-384.
     Es384,
+    /// `ES512`, on the curve P-521.
+    Es512,
     /// `EdDSA` on the curve Ed25519, also called `Ed25519`
     /// ([RFC 9864](https://www.rfc-editor.org/rfc/rfc9864)).
     EdDsa,
@@ -46,6 +48,7 @@ impl Algorithm {
             "PS512" => Self::Ps512,
             "ES256" => Self::Es256,
             "ES384" => Self::Es384,
+            "ES512" => Self::Es512,
             "EdDSA" | "Ed25519" => Self::EdDsa,
             _ => return None,
         })
@@ -62,6 +65,7 @@ impl Algorithm {
             Self::Ps512 => "PS512",
             Self::Es256 => "ES256",
             Self::Es384 => "ES384",
+            Self::Es512 => "ES512",
             Self::EdDsa => "EdDSA",
         }
     }
@@ -82,12 +86,8 @@ pub struct SignatureCheck<'a> {
 }
 
 impl<'a> SignatureCheck<'a> {
-    pub(crate) fn new(
-        algorithm: Algorithm,
-        key: &'a Jwk,
-        signing_input: &'a [u8],
-        signature: &'a [u8],
-    ) -> Self {
+    /// Puts a check together, for a test of an engine. Whoever does so sees to it that the key fits the algorithm.
+    pub fn new(algorithm: Algorithm, key: &'a Jwk, signing_input: &'a [u8], signature: &'a [u8]) -> Self {
         Self { algorithm, key, signing_input, signature }
     }
 }
@@ -138,6 +138,7 @@ mod engine {
     #[async_trait::async_trait]
     impl Verifier for JsonWebToken {
         async fn verify(&self, check: &SignatureCheck<'_>) -> Result<bool, VerifierError> {
+            let algorithm = engine_name(check.algorithm).ok_or(VerifierError::UnsupportedAlgorithm)?;
             let key = match check.key.public_key() {
                 PublicKey::Rsa { modulus, exponent } => {
                     DecodingKey::from_rsa_raw_components(modulus, exponent)
@@ -146,14 +147,15 @@ mod engine {
                 PublicKey::Ec { x, y, .. } => DecodingKey::from_ec_der(&[&[4], x.as_slice(), y].concat()),
                 PublicKey::Ed25519 { x } => DecodingKey::from_ed_der(x),
             };
-            let engine = (DEFAULT_PROVIDER.verifier_factory)(&engine_name(check.algorithm), &key)
+            let engine = (DEFAULT_PROVIDER.verifier_factory)(&algorithm, &key)
                 .map_err(|_| VerifierError::UnusableKey)?;
             Ok(engine.verify(check.signing_input, &check.signature.to_vec()).is_ok())
         }
     }
 
-    pub(crate) fn engine_name(algorithm: Algorithm) -> jsonwebtoken::Algorithm {
-        match algorithm {
+    /// Returns the engine's own name of the algorithm; it does not know `ES512`.
+    pub(crate) fn engine_name(algorithm: Algorithm) -> Option<jsonwebtoken::Algorithm> {
+        Some(match algorithm {
             Algorithm::Rs256 => jsonwebtoken::Algorithm::RS256,
             Algorithm::Rs384 => jsonwebtoken::Algorithm::RS384,
             Algorithm::Rs512 => jsonwebtoken::Algorithm::RS512,
@@ -162,8 +164,9 @@ mod engine {
             Algorithm::Ps512 => jsonwebtoken::Algorithm::PS512,
             Algorithm::Es256 => jsonwebtoken::Algorithm::ES256,
             Algorithm::Es384 => jsonwebtoken::Algorithm::ES384,
+            Algorithm::Es512 => return None,
             Algorithm::EdDsa => jsonwebtoken::Algorithm::EdDSA,
-        }
+        })
     }
 }
 

@@ -474,7 +474,9 @@ fn half_hash_is(
         Some(Algorithm::Rs256 | Algorithm::Ps256 | Algorithm::Es256) => Sha256::digest(bytes).to_vec(),
         Some(Algorithm::Rs384 | Algorithm::Ps384 | Algorithm::Es384) => Sha384::digest(bytes).to_vec(),
         // Ed25519 hashes with SHA-512 (RFC 8032, 5.1).
-        Some(Algorithm::Rs512 | Algorithm::Ps512 | Algorithm::EdDsa) => Sha512::digest(bytes).to_vec(),
+        Some(Algorithm::Rs512 | Algorithm::Ps512 | Algorithm::Es512 | Algorithm::EdDsa) => {
+            Sha512::digest(bytes).to_vec()
+        }
         None => return Ok(Some(false)),
     };
     let half = URL_SAFE_NO_PAD.encode(hash.get(..hash.len() / 2).unwrap_or_default());

@@ -42,3 +42,6 @@ mod signed;
 mod support;
 #[cfg(test)]
 mod userinfo;
+#[cfg(test)]
+#[cfg(feature = "suite")]
+mod verifiers;
