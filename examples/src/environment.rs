@@ -31,13 +31,25 @@ pub struct VaultArguments {
     ca: Option<PathBuf>,
 }
 
+/// Which identity provider is meant.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Identity provider")]
+pub struct IssuerArguments {
+    /// Issuer, exactly as the provider spells it
+    #[arg(long, value_name = "URL", env = "LATCHKEY_ISSUER")]
+    issuer: Option<String>,
+
+    /// Trust the certificates in this PEM file, and no others, for the provider
+    #[arg(long, value_name = "FILE", env = "LATCHKEY_ISSUER_CACERT", value_parser = path)]
+    issuer_ca: Option<PathBuf>,
+}
+
 /// Which client of which identity provider is meant.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Identity provider")]
 pub struct ProviderArguments {
-    /// Issuer, exactly as the provider spells it
-    #[arg(long, value_name = "URL", env = "LATCHKEY_ISSUER")]
-    issuer: Option<String>,
+    #[command(flatten)]
+    issuer: IssuerArguments,
 
     /// Client that the provider knows us as
     #[arg(long, value_name = "ID", env = "LATCHKEY_CLIENT_ID", default_value = "vault-oidc")]
@@ -50,10 +62,6 @@ pub struct ProviderArguments {
     /// The client has no secret
     #[arg(long)]
     public_client: bool,
-
-    /// Trust the certificates in this PEM file, and no others, for the provider
-    #[arg(long, value_name = "FILE", env = "LATCHKEY_ISSUER_CACERT", value_parser = path)]
-    issuer_ca: Option<PathBuf>,
 }
 
 impl VaultArguments {
@@ -78,11 +86,23 @@ impl VaultArguments {
     }
 }
 
-impl ProviderArguments {
+impl IssuerArguments {
     /// Returns the issuer.
     pub fn issuer(&self) -> Result<&str, Failure> {
         let missing = || Failure::new(Exit::Usage, "no issuer is named").with_hint("name it with --issuer");
         self.issuer.as_deref().filter(|issuer| !issuer.is_empty()).ok_or_else(missing)
+    }
+
+    /// Returns the transport to the provider.
+    pub fn transport(&self) -> Result<SharedTransport, Failure> {
+        transport(self.issuer_ca.as_deref(), "--issuer-ca")
+    }
+}
+
+impl ProviderArguments {
+    /// Returns the issuer.
+    pub fn issuer(&self) -> Result<&str, Failure> {
+        self.issuer.issuer()
     }
 
     /// Returns the client that the provider knows us as.
@@ -113,12 +133,12 @@ impl ProviderArguments {
 
     /// Returns the transport to the provider.
     pub fn transport(&self) -> Result<SharedTransport, Failure> {
-        transport(self.issuer_ca.as_deref(), "--issuer-ca")
+        self.issuer.transport()
     }
 
     /// Returns the certificates of the CA that was named for the provider: PEM.
     pub fn ca_pem(&self) -> Result<Option<String>, Failure> {
-        let Some(path) = named(self.issuer_ca.as_deref()) else { return Ok(None) };
+        let Some(path) = named(self.issuer.issuer_ca.as_deref()) else { return Ok(None) };
         Ok(Some(String::from_utf8_lossy(&read(path, "--issuer-ca")?).into_owned()))
     }
 }

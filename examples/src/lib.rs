@@ -10,15 +10,18 @@ mod setup;
 
 pub mod browser;
 pub mod headless;
+pub mod kubernetes;
+pub mod logging;
 pub mod logout_listener;
 pub mod output;
 pub mod qr;
+pub mod serve;
 pub mod session;
 pub mod sign_in;
 pub mod terminal;
 
 pub use content::{Encoding, content};
-pub use environment::{ProviderArguments, VaultArguments};
+pub use environment::{IssuerArguments, ProviderArguments, VaultArguments};
 pub use failure::{EXIT_CODES, Exit, Failure, finish, help_after};
 pub use secret_path::{NotASecretPath, SecretPath};
 pub use setup::{Done, Setup};

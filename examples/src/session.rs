@@ -278,6 +278,11 @@ impl Session {
     /// quarter of the life of a token that lives for less than three minutes.
     pub const EARLY: Duration = Duration::from_secs(45);
 
+    /// Nothing but an attempt.
+    pub fn of(attempt: Attempt) -> Self {
+        Self { attempt: Some(attempt), ..Self::default() }
+    }
+
     /// Keeps an ID token.
     pub fn keep(&mut self, id_token: &VerifiedIdToken, now: SystemTime) {
         self.id_token = Some(Kept {

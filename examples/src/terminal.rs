@@ -43,6 +43,17 @@ impl Interrupt {
         Ok(Self(stopped))
     }
 
+    /// Returns whether the person wants to stop.
+    pub fn is_wanted(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// Waits until the person, or whoever runs this program, wants it to stop.
+    pub async fn wanted(&self) {
+        // Nobody listens any more: then nobody can want it either, and the program is at its end.
+        let _ = self.0.clone().wait_for(|stop| *stop).await;
+    }
+
     /// Does the work, unless the person wants to stop: then the work is dropped where it stands.
     pub async fn or<T, E: Into<Failure>>(
         &self,

@@ -7,7 +7,9 @@ use std::process::{ExitCode, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use latchkey_tests::{Backend, Browser, Consent, Fault, Page, Place, READER, Target, User, behaviours, run};
+use latchkey_tests::{
+    Backend, Browser, Consent, Fault, Page, Place, READER, Target, Terminal, User, behaviours, run,
+};
 use latchkey_transport::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
@@ -592,13 +594,13 @@ async fn a_terminal_over_ssh_is_offered_a_code_to_paste_and_told_why(backend: Ba
     let arguments = ["--no-browser", "--secret", SECRET, "--field", "data"];
     let mut command = program(&ground.backend, env!("CARGO_BIN_EXE_login"), &arguments);
     command.env("SSH_CONNECTION", "192.0.2.1 1 192.0.2.2 22").env("DISPLAY", ":0");
-    let mut terminal = Terminal::open();
-    let child = terminal.run(&command);
-    let shown = terminal.read_until("Paste the code").await;
+    let mut terminal = Terminal::open().unwrap();
+    let child = terminal.run(&command).unwrap();
+    let shown = terminal.read_until("Paste the code").await.unwrap();
     assert!(shown.contains("a code carried over by hand, since this is an SSH session"), "{shown}");
     let address = shown.lines().find_map(|line| Url::parse(line.trim()).ok()).unwrap();
     let page = sign_in(&ground.backend, &address, READER).await;
-    terminal.write(&format!("{}\n", page.input("code").unwrap()));
+    terminal.write(&format!("{}\n", page.input("code").unwrap())).unwrap();
     let output = child.wait_with_output().await.unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), CONTENT);
 }
@@ -678,54 +680,5 @@ async fn a_sign_out_ends_the_session_and_forgets_it(backend: Backend) {
 async fn a_sign_out_needs_a_sign_in_of_ours(backend: Backend) {
     for argument in ["--logout", "--remember"] {
         login(&backend, &[argument]).end().await.assert_failed(2, &["hint:", "--via provider"]);
-    }
-}
-
-/// A terminal without a person: what a program shows on it can be read, and what it reads typed.
-struct Terminal {
-    controller: std::fs::File,
-    seen: String,
-}
-
-impl Terminal {
-    fn open() -> Self {
-        use rustix::pty::{OpenptFlags, grantpt, openpt, unlockpt};
-        let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        grantpt(&controller).unwrap();
-        unlockpt(&controller).unwrap();
-        Self { controller: controller.into(), seen: String::new() }
-    }
-
-    /// Runs a program with this as its terminal, but for its output.
-    fn run(&mut self, command: &Command) -> Child {
-        // A session of its own, so that `/dev/tty` is this terminal too.
-        let command = command.as_std();
-        let mut inner = Command::new("setsid");
-        inner.args(["--ctty", "--wait"]).arg(command.get_program()).args(command.get_args());
-        inner.env_clear().kill_on_drop(true).stdout(Stdio::piped());
-        inner.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        let name = rustix::pty::ptsname(&self.controller, Vec::new()).unwrap();
-        let open = || {
-            let path = name.to_str().unwrap();
-            std::fs::File::options().read(true).write(true).open(path).unwrap()
-        };
-        inner.stdin(open()).stderr(open()).spawn().unwrap()
-    }
-
-    async fn read_until(&mut self, words: &str) -> String {
-        while !self.seen.contains(words) {
-            let mut controller = self.controller.try_clone().unwrap();
-            let read = tokio::task::spawn_blocking(move || {
-                let mut bytes = [0; 4096];
-                let count = std::io::Read::read(&mut controller, &mut bytes).unwrap();
-                String::from_utf8_lossy(&bytes[..count]).into_owned()
-            });
-            self.seen.push_str(&read.await.unwrap());
-        }
-        self.seen.clone()
-    }
-
-    fn write(&mut self, text: &str) {
-        std::io::Write::write_all(&mut self.controller, text.as_bytes()).unwrap();
     }
 }

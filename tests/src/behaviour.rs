@@ -9,6 +9,7 @@ use crate::{Backend, Place};
 pub type Run = Pin<Box<dyn Future<Output = ()>>>;
 
 /// One test: its name, where it cannot run and why, and what it does.
+#[derive(Clone, Copy)]
 pub struct Behaviour {
     /// The test as a sentence, with its module before it.
     pub name: &'static str,

@@ -3,16 +3,19 @@
 mod backend;
 mod behaviour;
 mod browser;
+pub mod kubernetes;
 mod memory;
 mod runner;
+mod terminal;
 
 pub use backend::{Backend, MANAGEMENT, Place, READER, Site, User};
 pub use behaviour::{Behaviour, Run};
 pub use browser::{Browser, Page};
 pub use memory::MemoryTransport;
 pub use runner::run;
+pub use terminal::Terminal;
 
-pub use latchkey_testbed::{Consent, Fault, Target};
+pub use latchkey_testbed::{Consent, Fault, Misbehaviour, Span, Target};
 
 /// The README's example compiles.
 #[cfg(doctest)]
