@@ -9,9 +9,22 @@ mod time;
 pub mod machine;
 mod policy;
 
+// Doing it.
+mod keeper;
+pub mod runtime;
+mod source;
+
+// What they stand on.
+mod error;
+mod maybe;
+
+pub use error::Error;
+pub use keeper::{Keeper, KeeperBuilder, Kept, News, Status, Watch};
 pub use lease::Lease;
 pub use machine::{
     Action, Answer, Event, Flight, Ladder, Machine, Notice, Phase, Setback, Snapshot, Step, Verdict,
 };
+pub use maybe::{BoxCall, BoxFuture, BoxGuard, MaybeSend, MaybeSync};
 pub use policy::{Draw, Policy};
+pub use source::{Failure, Granted, Source};
 pub use time::{Moment, Reading, Timeline};
