@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod mutation;
+mod oidc;
 mod runner;
 mod vault;
 
@@ -17,7 +18,7 @@ pub struct Target {
 
 /// Returns every target.
 pub fn targets() -> impl Iterator<Item = Target> {
-    [vault::TARGETS].into_iter().flatten().copied()
+    [oidc::TARGETS, vault::TARGETS].into_iter().flatten().copied()
 }
 
 /// Returns the target of that name.

@@ -191,8 +191,11 @@ impl AwsLcSigner {
     pub fn public_key(&self) -> Option<PublicKey> {
         Some(match &self.key {
             Key::Rsa(key, _) => {
-                let public = RsaPublicKeyComponents::<Vec<u8>>::from(key.public_key());
-                PublicKey::Rsa { modulus: public.n, exponent: public.e }
+                // RFC 8017, A.1.1: RSAPublicKey ::= SEQUENCE { modulus INTEGER, publicExponent INTEGER }
+                let (sequence, _) = pem::element(key.public_key().as_ref(), 0x30)?;
+                let (modulus, rest) = pem::element(sequence, 0x02)?;
+                let (exponent, _) = pem::element(rest, 0x02)?;
+                PublicKey::rsa(modulus, exponent)
             }
             Key::Ecdsa(key, curve) => {
                 let (_, point) = key.public_key().as_ref().split_first()?;

@@ -68,15 +68,18 @@ impl CallbackParams {
                 _ => {}
             }
         }
-        // What a provider repeats of the answer's own secrets is not told.
-        let secrets = [params.code.as_ref(), params.state.as_ref()];
-        let is_told = |text: &String| !secrets.into_iter().flatten().any(|secret| repeats(text, secret));
-        let description = description.filter(is_told);
+        let description = description.filter(|text| params.may_tell(text));
         params.refusal = error.map(|error| {
-            let error = Some(error).filter(is_told).unwrap_or_default();
+            let error = Some(error).filter(|text| params.may_tell(text)).unwrap_or_default();
             Refusal::new(Endpoint::Authorization, &error, description.as_deref())
         });
         Ok(params)
+    }
+
+    /// Returns whether a text of the answer may be shown: what repeats the answer's own secrets is not told.
+    pub(crate) fn may_tell(&self, text: &str) -> bool {
+        let secrets = [&self.code, &self.state, &self.id_token, &self.response];
+        !secrets.into_iter().flatten().any(|secret| repeats(text, secret))
     }
 
     /// Takes out what a signed answer says (JARM, 2.1). Its issuer was compared.

@@ -46,7 +46,7 @@ pub(crate) fn private_key(pem: &Secret) -> Option<PrivateKey> {
 }
 
 /// Takes one element of that tag off, and returns its contents and what follows (X.690, 8.1).
-fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
+pub(crate) fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     let (&found, rest) = der.split_first()?;
     let (&first, rest) = rest.split_first()?;
     let (length, rest) = match first {

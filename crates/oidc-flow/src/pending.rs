@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::discovery::{ISSUER_LIMIT, fits};
 use crate::oob::Pasted;
-use crate::text::printable;
+use crate::text::{printable, repeats};
 use crate::{CallbackParams, CallbackProblem, Error, StateCheck, ValidatedCallback};
 
 /// A login under way: what has to be remembered until the person comes back.
@@ -154,10 +154,12 @@ impl Pending {
         callback: &CallbackParams,
         state_check: StateCheck,
     ) -> Result<(), CallbackProblem> {
+        // A callback that puts what is secret where its issuer belongs does not bring it into a log.
+        let may_tell = |found| callback.may_tell(found) && !repeats(found, &self.state);
         match callback.issuer() {
             Some(found) if !fits(&self.issuer, found) => Err(CallbackProblem::IssuerMismatch {
                 expected: self.issuer.clone(),
-                found: printable(found, ISSUER_LIMIT),
+                found: if may_tell(found) { printable(found, ISSUER_LIMIT) } else { String::new() },
             }),
             None if self.issuer_is_announced && state_check == StateCheck::Verified => {
                 Err(CallbackProblem::IssuerMissing)

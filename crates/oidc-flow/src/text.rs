@@ -30,13 +30,14 @@ pub(crate) fn printable(text: &str, limit: usize) -> String {
     shown
 }
 
-/// Returns whether a text repeats a secret, as it is or as it stands in a form. Fewer than four signs are no secret, but
-/// part of many a word.
+/// Returns whether a text repeats a secret, as it is, as it stands in a form, or once it is made fit to be shown. Fewer
+/// than four signs are no secret, but part of many a word.
 pub(crate) fn repeats(text: &str, secret: &Secret) -> bool {
     // Opened to be searched for.
     let secret = secret.expose_secret();
     let encoded = Zeroizing::new(form_urlencoded::byte_serialize(secret.as_bytes()).collect::<String>());
-    secret.len() >= 4 && (text.contains(secret) || text.contains(encoded.as_str()))
+    let holds = |text: &str| text.contains(secret) || text.contains(encoded.as_str());
+    secret.len() >= 4 && (holds(text) || holds(&Zeroizing::new(printable(text, text.len()))))
 }
 
 /// Signs that take no room or that turn the direction of writing.
@@ -46,11 +47,23 @@ fn is_invisible(sign: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::printable;
+    use latchkey_transport::Secret;
+
+    use super::{printable, repeats};
 
     #[test]
     fn foreign_text_stays_on_one_line_and_in_one_direction() {
         assert_eq!(printable("no\r\n2026 login ok\u{202e}fdp\u{1b}[31m", 100), "no 2026 login okfdp [31m");
+    }
+
+    #[test]
+    fn a_secret_is_seen_however_it_is_repeated() {
+        let secret = Secret::new("s+cret");
+        for text in ["the s+cret!", "s%2Bcret", "s+cr\u{200b}et", "s%2Bcr\u{202e}et"] {
+            assert!(repeats(text, &secret), "{text}");
+        }
+        assert!(!repeats("s+cre t", &secret));
+        assert!(!repeats("an abc", &Secret::new("abc")), "part of a word");
     }
 
     #[test]

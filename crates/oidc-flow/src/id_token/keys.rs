@@ -215,9 +215,7 @@ impl Jwk {
         }
         let number = |name: &str| URL_SAFE_NO_PAD.decode(text(name)?.trim_end_matches('=')).ok();
         let key = match text("kty")? {
-            "RSA" => {
-                PublicKey::Rsa { modulus: without_zeros(number("n")?), exponent: without_zeros(number("e")?) }
-            }
+            "RSA" => PublicKey::rsa(&number("n")?, &number("e")?),
             "EC" => {
                 PublicKey::Ec { curve: Curve::from_name(text("crv")?)?, x: number("x")?, y: number("y")? }
             }
@@ -246,6 +244,11 @@ impl Jwk {
 }
 
 impl PublicKey {
+    /// Takes an RSA key's numbers, with any leading zeros.
+    pub(crate) fn rsa(modulus: &[u8], exponent: &[u8]) -> Self {
+        Self::Rsa { modulus: without_zeros(modulus), exponent: without_zeros(exponent) }
+    }
+
     /// Returns the key as a JWK with nothing but its numbers
     /// ([RFC 7517, 4](https://www.rfc-editor.org/rfc/rfc7517#section-4)).
     pub fn to_json(&self) -> Value {
@@ -329,10 +332,8 @@ impl Curve {
     }
 }
 
-fn without_zeros(mut number: Vec<u8>) -> Vec<u8> {
-    let zeros = number.iter().take_while(|byte| **byte == 0).count();
-    number.drain(..zeros);
-    number
+fn without_zeros(number: &[u8]) -> Vec<u8> {
+    number.iter().copied().skip_while(|byte| *byte == 0).collect()
 }
 
 /// Returns the length in bits of a number without leading zeros.

@@ -82,6 +82,17 @@ fn invalid_authorization_response_iss() {
 }
 
 #[test]
+fn a_secret_in_place_of_the_issuer_is_not_told() {
+    for found in
+        [state(), format!("https://x/{CODE}"), format!("{}\u{200b}{}", &state()[..20], &state()[20..])]
+    {
+        let iss = url::form_urlencoded::byte_serialize(found.as_bytes()).collect::<String>();
+        let problem = problem(accept(&format!("state={}&code={CODE}&iss={iss}", state())));
+        assert_eq!(problem, Problem::IssuerMismatch { expected: ISSUER.into(), found: String::new() });
+    }
+}
+
+#[test]
 fn remove_authorization_response_iss() {
     let without = CallbackParams::parse(&format!("state={}&code=x", state())).unwrap();
     assert_eq!(problem(announced().accept(&without, now())), Problem::IssuerMissing);
