@@ -21,6 +21,16 @@ const confidential = {
   grant_types: ["authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code"],
 };
 
+// The public half of tests/servers/client-key.pem.
+const jwks = {
+  keys: [
+    {
+      kty: "EC", crv: "P-256", use: "sig", alg: "ES256", kid: "client-key",
+      x: "5cRRODE6B7bRkKmODu2uyW6OnzfrKbcP1zj_gk0ADHM", y: "z-7UxiJUiy2rzb5KzYOAtNiZPm7SX0cz8c47pAcWej4",
+    },
+  ],
+};
+
 const clients = [
   { client_id: "vault-oidc", client_secret: "s3cr3t", ...confidential },
   { client_id: "latchkey-post", client_secret: "s3cr3t", token_endpoint_auth_method: "client_secret_post", ...confidential },
@@ -30,6 +40,8 @@ const clients = [
   { client_id: "latchkey-dpop-nonce", client_secret: "s3cr3t", dpop_bound_access_tokens: true, ...confidential },
   { client_id: "latchkey-signed-userinfo", client_secret: "s3cr3t", userinfo_signed_response_alg: "RS256", ...confidential },
   { client_id: "latchkey-jarm", client_secret: "s3cr3t", authorization_signed_response_alg: "RS256", ...confidential },
+  { client_id: "latchkey-signed-request", client_secret: "s3cr3t", require_signed_request_object: true, jwks, ...confidential },
+  { client_id: "latchkey-logout", client_secret: "s3cr3t", backchannel_logout_uri: "http://localhost:18252/back-channel", backchannel_logout_session_required: true, ...confidential },
   {
     client_id: "latchkey-service",
     client_secret: "s3rv1ce",
@@ -49,20 +61,63 @@ const clients = [
     client_id: "latchkey-key-jwt",
     token_endpoint_auth_method: "private_key_jwt",
     token_endpoint_auth_signing_alg: "ES256",
-    // The public half of tests/servers/client-key.pem.
-    jwks: {
-      keys: [
-        {
-          kty: "EC", crv: "P-256", use: "sig", alg: "ES256", kid: "client-key",
-          x: "5cRRODE6B7bRkKmODu2uyW6OnzfrKbcP1zj_gk0ADHM", y: "z-7UxiJUiy2rzb5KzYOAtNiZPm7SX0cz8c47pAcWej4",
-        },
-      ],
-    },
+    jwks,
     redirect_uris: [],
     response_types: [],
     grant_types: ["client_credentials"],
   },
 ];
+
+// One store for all instances of the provider: see `rotateKeys`.
+const stored = new Map();
+
+class Store {
+  constructor(model) {
+    this.model = model;
+  }
+
+  #key(id) {
+    return `${this.model} ${id}`;
+  }
+
+  async upsert(id, payload, expiresIn) {
+    stored.set(this.#key(id), { payload, expires: expiresIn ? Date.now() + expiresIn * 1000 : Infinity });
+  }
+
+  async find(id) {
+    const { payload, expires } = stored.get(this.#key(id)) ?? {};
+    return expires > Date.now() ? payload : undefined;
+  }
+
+  async #findBy(name, value) {
+    const all = [...stored].filter(([key]) => key.startsWith(`${this.model} `));
+    return all.map(([, { payload }]) => payload).find((payload) => payload[name] === value);
+  }
+
+  async findByUid(uid) {
+    return this.#findBy("uid", uid);
+  }
+
+  async findByUserCode(userCode) {
+    return this.#findBy("userCode", userCode);
+  }
+
+  async consume(id) {
+    stored.get(this.#key(id)).payload.consumed = Math.floor(Date.now() / 1000);
+  }
+
+  async destroy(id) {
+    stored.delete(this.#key(id));
+  }
+
+  async revokeByGrantId(grantId) {
+    for (const [key, { payload }] of stored) {
+      if (payload.grantId === grantId) {
+        stored.delete(key);
+      }
+    }
+  }
+}
 
 let keys = [];
 let provider;
@@ -83,6 +138,7 @@ const nonceSecret = randomBytes(32);
 
 function configuration() {
   return {
+    adapter: Store,
     clients,
     jwks: { keys },
     cookies: { keys: [cookieKey] },

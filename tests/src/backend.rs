@@ -25,15 +25,21 @@ pub enum Place {
     Loopback,
     /// Keycloak and OpenBao.
     Real,
+    /// npm's `oidc-provider`, which is certified; there is no Vault.
+    Certified,
 }
 
 impl Place {
-    /// Every place.
+    /// Every place with a provider and a Vault.
     pub const ALL: [Self; 4] = [Self::MemoryOpenBao, Self::MemoryVault, Self::Loopback, Self::Real];
 
     /// Says why nothing can run there now.
     pub fn absence(self) -> Option<&'static str> {
-        let absent = self == Self::Real && RealServers::from_environment().is_err();
+        let absent = match self {
+            Self::Real => RealServers::from_environment().is_err(),
+            Self::Certified => env::var(CERTIFIED).is_err(),
+            _ => false,
+        };
         absent.then_some("no servers are named in the environment (`cargo xtask servers up`)")
     }
 }
@@ -45,6 +51,7 @@ impl fmt::Display for Place {
             Self::MemoryVault => "memory, vault",
             Self::Loopback => "loopback",
             Self::Real => "real",
+            Self::Certified => "certified",
         })
     }
 }
@@ -112,6 +119,7 @@ impl Backend {
                 Ok(Self::of_world(place, world, transport, Some(served)))
             }
             Place::Real => Self::real(),
+            Place::Certified => Self::certified(),
         }
     }
 
@@ -145,6 +153,21 @@ impl Backend {
             client_secret: Secret::new("s3cr3t"),
             vault_address: Url::parse(&servers.vault_address)?,
             root: Secret::new(servers.root),
+            world: None,
+            _served: None,
+        })
+    }
+
+    fn certified() -> anyhow::Result<Self> {
+        Ok(Self {
+            place: Place::Certified,
+            transport: Arc::new(ReqwestTransport::new()?),
+            issuer: env::var(CERTIFIED).with_context(|| format!("{CERTIFIED} is not set"))?,
+            client_id: "vault-oidc".into(),
+            client_secret: Secret::new("s3cr3t"),
+            // Port 1 of this machine: nobody answers.
+            vault_address: Url::parse("http://127.0.0.1:1")?,
+            root: Secret::new(""),
             world: None,
             _served: None,
         })
@@ -251,6 +274,9 @@ impl Backend {
         bail!("{kv} is still setting itself up after 5 s")
     }
 }
+
+/// Where `oidc-provider` is: its issuer.
+const CERTIFIED: &str = "LATCHKEY_OIDC_PROVIDER";
 
 /// What `cargo xtask test` says about the servers that it started.
 struct RealServers {

@@ -64,7 +64,7 @@ impl Browser {
         fields: &[(&str, &str)],
         stop: Option<&str>,
     ) -> anyhow::Result<Page> {
-        let form = page.html.split("<form").nth(1).context("the page has no form")?;
+        let form = page.form().context("the page has no form")?;
         let action = attribute(form, "action").context("the form has no action")?;
         let target = page.address.join(&action).context("the form's action is no address")?;
         let body = form_urlencoded::Serializer::new(String::new())
@@ -129,14 +129,20 @@ impl Page {
 
     /// Returns the hidden fields of the page's first form, as the browser would send them.
     pub fn hidden_fields(&self) -> Vec<(String, String)> {
-        let form = self.html.split("<form").nth(1).and_then(|form| form.split("</form").next());
-        let inputs = form.unwrap_or_default().split("<input").skip(1);
+        let inputs = tags(self.form().unwrap_or_default(), "<input");
         inputs
-            .filter(|input| attribute(input, "type").is_some_and(|kind| kind == "hidden"))
+            .filter(|input| attribute(input, "type").is_some_and(|kind| kind.eq_ignore_ascii_case("hidden")))
             .filter_map(|input| {
                 Some((attribute(input, "name")?, attribute(input, "value").unwrap_or_default()))
             })
             .collect()
+    }
+
+    /// Returns the page's first form, from the inside of its tag on.
+    fn form(&self) -> Option<&str> {
+        let rest = tags(&self.html, "<form").next()?;
+        let end = rest.to_ascii_lowercase().find("</form").unwrap_or(rest.len());
+        Some(&rest[..end])
     }
 
     /// Returns the value of the page's input with that id, as a person would copy it.
@@ -148,11 +154,18 @@ impl Page {
     }
 }
 
-/// Returns an attribute of the tag that `html` begins within, its entities resolved.
+/// Returns what follows each place where a tag opens, whatever its case.
+fn tags<'a>(html: &'a str, open: &'static str) -> impl Iterator<Item = &'a str> {
+    let places: Vec<usize> = html.to_ascii_lowercase().match_indices(open).map(|(at, _)| at).collect();
+    places.into_iter().map(move |at| &html[at + open.len()..])
+}
+
+/// Returns an attribute of the tag that `html` begins within, its entities resolved. Its name is compared without case.
 fn attribute(html: &str, name: &str) -> Option<String> {
     let tag = html.split('>').next()?;
-    let start = tag.match_indices(name).find(|(at, _)| {
-        tag[..*at].ends_with(char::is_whitespace) && tag[at + name.len()..].trim_start().starts_with('=')
+    let lower = tag.to_ascii_lowercase();
+    let start = lower.match_indices(name).find(|(at, _)| {
+        lower[..*at].ends_with(char::is_whitespace) && lower[at + name.len()..].trim_start().starts_with('=')
     })?;
     let rest = tag[start.0 + name.len()..].trim_start().strip_prefix('=')?.trim_start();
     let quote = rest.chars().next().filter(|sign| matches!(sign, '"' | '\''))?;
@@ -170,5 +183,6 @@ mod tests {
         assert_eq!(attribute(tag, "value").as_deref(), Some("a&b"));
         assert_eq!(attribute(tag, "id").as_deref(), Some("code"));
         assert_eq!(attribute(tag, "type"), None);
+        assert_eq!(attribute(r#" TYPE="HIDDEN" NAME="iss">"#, "name").as_deref(), Some("iss"));
     }
 }

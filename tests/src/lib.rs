@@ -12,7 +12,7 @@ pub use backend::{Backend, MANAGEMENT, Place, READER, Site, User};
 pub use behaviour::{Behaviour, Run};
 pub use browser::{Browser, Page};
 pub use memory::MemoryTransport;
-pub use runner::run;
+pub use runner::{run, run_groups};
 pub use terminal::Terminal;
 
 pub use latchkey_testbed::{Consent, Fault, Misbehaviour, Span, Target};

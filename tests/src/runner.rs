@@ -11,11 +11,18 @@ use crate::{Backend, Behaviour, Place};
 ///
 /// It understands the arguments of the usual test runner. What cannot run is counted as ignored; the reasons come after
 /// the result.
-pub fn run(behaviours: &[Behaviour], places: &[Place], mut trials: Vec<Trial>) -> ExitCode {
+pub fn run(behaviours: &[Behaviour], places: &[Place], trials: Vec<Trial>) -> ExitCode {
+    run_groups(&[(behaviours, places)], trials)
+}
+
+/// The same for several groups of behaviours, each with places of its own.
+pub fn run_groups(groups: &[(&[Behaviour], &[Place])], mut trials: Vec<Trial>) -> ExitCode {
     let arguments = Arguments::from_args();
     let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
-    for &place in places {
-        for behaviour in behaviours {
+    for &(behaviours, places) in groups {
+        for (&place, behaviour) in
+            places.iter().flat_map(|place| behaviours.iter().map(move |each| (place, each)))
+        {
             let excluded = behaviour.not_on.iter().find(|(this, _)| *this == place).map(|(_, why)| *why);
             let why = excluded.or_else(|| place.absence());
             if let Some(why) = why {

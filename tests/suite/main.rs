@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where something unexpected happens")]
 
 mod canary;
+mod certified;
 mod conformance;
 mod discovery;
 mod doubles;
@@ -31,7 +32,7 @@ mod workspace;
 
 use std::process::ExitCode;
 
-use latchkey_tests::{Place, run};
+use latchkey_tests::{Place, run_groups};
 
 fn main() -> ExitCode {
     let behaviours = [
@@ -58,5 +59,12 @@ fn main() -> ExitCode {
         doubles::behaviours(),
     ];
     let trials = [workspace::trials(), conformance::trials()].into_iter().flatten().collect();
-    run(&behaviours.into_iter().flatten().collect::<Vec<_>>(), &Place::ALL, trials)
+    let behaviours = behaviours.into_iter().flatten().collect::<Vec<_>>();
+    let on_both = [Place::Real, Place::Certified];
+    let groups: [(&[_], &[_]); 3] = [
+        (&behaviours, &Place::ALL),
+        (&certified::behaviours(), &on_both),
+        (&certified::of_the_others(), &[Place::Certified]),
+    ];
+    run_groups(&groups, trials)
 }

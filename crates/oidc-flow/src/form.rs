@@ -141,6 +141,11 @@ impl ClientForm {
             form.append_pair(name, value.text());
         }
         match &self.authentication {
+            // RFC 9126, 2.1: "as a required authorization request parameter, it is similarly required in a pushed
+            // authorization request", whatever the header says.
+            Authentication::SecretBasic(_) if self.endpoint == Endpoint::PushedAuthorization => {
+                form.append_pair("client_id", &self.client_id);
+            }
             Authentication::SecretBasic(_) => {}
             Authentication::None | Authentication::Certificate => {
                 form.append_pair("client_id", &self.client_id);

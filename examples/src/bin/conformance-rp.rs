@@ -13,8 +13,8 @@ use latchkey_examples::headless::Headless;
 use latchkey_examples::logout_listener::LogoutListener;
 use latchkey_examples::{Exit, Failure, output};
 use latchkey_oidc_flow::{
-    Algorithm, Assertions, Authentication, CallbackParams, Client, Error, FetchKeys, JsonWebTokenSigner,
-    Provider, ResponseMode, Tokens,
+    Algorithm, Assertions, Authentication, AwsLcSigner, CallbackParams, Client, Error, FetchKeys, Provider,
+    ResponseMode, Tokens,
 };
 use latchkey_transport::{Perform as _, ReqwestTransport, Secret, SharedTransport, SystemRandom};
 use serde_json::{Map, Value};
@@ -314,7 +314,7 @@ fn client(provider: Provider, arguments: &Arguments) -> Result<Client, Failure> 
         ClientAuth::ClientSecretPost => {
             return Ok(client.with_authentication(Authentication::SecretPost(secret()?)));
         }
-        ClientAuth::ClientSecretJwt => JsonWebTokenSigner::from_secret(&secret()?),
+        ClientAuth::ClientSecretJwt => AwsLcSigner::from_secret(&secret()?),
         ClientAuth::PrivateKeyJwt => {
             let path = arguments.client_key.clone().unwrap_or_default();
             let pem = Secret::new(
@@ -322,8 +322,8 @@ fn client(provider: Provider, arguments: &Arguments) -> Result<Client, Failure> 
                     .map_err(|error| Failure::of(Exit::Usage, &error).while_doing("--client-key"))?,
             );
             // By its own kind of key: nothing else says which it is.
-            JsonWebTokenSigner::from_pem(Algorithm::Es256, &pem)
-                .or_else(|_| JsonWebTokenSigner::from_pem(Algorithm::Rs256, &pem))
+            AwsLcSigner::from_pem(Algorithm::Es256, &pem)
+                .or_else(|_| AwsLcSigner::from_pem(Algorithm::Rs256, &pem))
         }
     };
     let unusable = |_| Failure::new(Exit::Usage, "the client's key cannot be used");

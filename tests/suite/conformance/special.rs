@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use latchkey_oidc_flow::{
-    Algorithm, Authentication, CallbackParams, Client, Error, IdToken, JsonWebToken, Prompt, Provider,
-    Refreshed, RefreshedTokens, ResponseMode,
+    Algorithm, Authentication, AwsLc, CallbackParams, Client, Error, IdToken, Prompt, Provider, Refreshed,
+    RefreshedTokens, ResponseMode,
 };
 use latchkey_testbed::{Algorithm as Signing, Misbehaviour as Lie};
 use latchkey_transport::{Method, Request, Secret, SystemRandom, Transport};
@@ -178,7 +178,7 @@ pub(super) async fn uses_addresses_for_certificates(bench: Bench) -> Verdict {
     bench.run().await.unwrap();
     assert_eq!(bench.asked("/mtls/protocol/openid-connect/token"), 0, "there is no certificate");
     let metadata = bench.client().await.unwrap().provider().metadata().clone().with_mtls_aliases();
-    let provider = Provider::new(metadata, bench.transport(), Arc::new(JsonWebToken));
+    let provider = Provider::new(metadata, bench.transport(), Arc::new(AwsLc::default()));
     let client = Client::new(provider, "vault-oidc").with_authentication(Authentication::Certificate);
     bench.run_with(&client).await.unwrap();
     assert_eq!(bench.asked("/mtls/protocol/openid-connect/token"), 1);

@@ -255,6 +255,8 @@ async fn a_pushed_login_shows_nothing_in_its_address() {
         ("code_challenge_method", "S256"),
         ("resource", "https://a.example/"),
         ("kc_idp_hint", "github"),
+        // In the form beside the header: a request without it is none.
+        ("client_id", CLIENT_ID),
     ] {
         assert_eq!(value(&form, name), Some(expected), "{name}");
     }
