@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
-use http_body_util::Full;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use latchkey_transport::{Method, Request, ReqwestTransport, Transport};
@@ -62,20 +64,40 @@ pub struct ApiServer {
     pub address: String,
     /// What its certificate is trusted by, PEM.
     pub ca_pem: String,
+    accounts: Arc<Mutex<Vec<Account>>>,
     log: Arc<Mutex<Vec<Answered>>>,
     _serving: JoinSet<()>,
 }
 
 struct Rules {
-    webhook: Url,
-    transport: ReqwestTransport,
+    webhook: Option<(Url, ReqwestTransport)>,
     group: String,
+    accounts: Arc<Mutex<Vec<Account>>>,
     log: Arc<Mutex<Vec<Answered>>>,
+}
+
+/// A token of a service account, and what it says about it.
+struct Account {
+    token: String,
+    claims: Value,
 }
 
 impl ApiServer {
     /// Starts one that asks that webhook, which is trusted by `webhook_ca`, and lets that group list pods.
     pub async fn start(webhook: &str, webhook_ca: &str, group: &str) -> anyhow::Result<Self> {
+        let transport = ReqwestTransport::builder()
+            .with_root_certificates(webhook_ca.as_bytes())
+            .with_named_roots_only()
+            .build()?;
+        Self::listen(Some((webhook.parse().context("the webhook's address")?, transport)), group).await
+    }
+
+    /// Starts one that knows nobody but [service accounts](Self::add_account).
+    pub async fn without_people() -> anyhow::Result<Self> {
+        Self::listen(None, "").await
+    }
+
+    async fn listen(webhook: Option<(Url, ReqwestTransport)>, group: &str) -> anyhow::Result<Self> {
         let certificate = Certificate::generate()?;
         let chain = rustls_pem::certificates(&certificate.pem)?;
         let key = rustls_pem::key(&certificate.key_pem)?;
@@ -84,15 +106,11 @@ impl ApiServer {
             .with_no_client_auth()
             .with_single_cert(chain, key)?;
         let acceptor = TlsAcceptor::from(Arc::new(config));
-        let transport = ReqwestTransport::builder()
-            .with_root_certificates(webhook_ca.as_bytes())
-            .with_named_roots_only()
-            .build()?;
-        let log = Arc::default();
+        let (log, accounts) = (Arc::default(), Arc::default());
         let rules = Arc::new(Rules {
-            webhook: webhook.parse().context("the webhook's address")?,
-            transport,
+            webhook,
             group: group.to_owned(),
+            accounts: Arc::clone(&accounts),
             log: Arc::clone(&log),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -110,7 +128,17 @@ impl ApiServer {
                 });
             }
         });
-        Ok(Self { address, ca_pem: certificate.pem, log, _serving: serving })
+        Ok(Self { address, ca_pem: certificate.pem, accounts, log, _serving: serving })
+    }
+
+    /// Takes that token for one of a service account: whoever asks for a review of it, such as a Vault, is told whose it
+    /// is by what it says itself.
+    pub fn add_account(&self, token: &str) -> anyhow::Result<()> {
+        let claims = token.split('.').nth(1).context("a token has three parts")?;
+        let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims)?)?;
+        let account = Account { token: token.to_owned(), claims };
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner).push(account);
+        Ok(())
     }
 
     /// Returns what was answered so far.
@@ -140,6 +168,10 @@ async fn answer(
     request: hyper::Request<Incoming>,
 ) -> anyhow::Result<hyper::Response<Full<Bytes>>> {
     let path = request.uri().path().to_owned();
+    if path == "/apis/authentication.k8s.io/v1/tokenreviews" {
+        let body = request.into_body().collect().await?.to_bytes();
+        return reply(201, &rules.account(&serde_json::from_slice(&body)?));
+    }
     let token = request
         .headers()
         .get("authorization")
@@ -155,22 +187,46 @@ async fn answer(
         Some(user) => rules.resource(&path, user),
     };
     rules.log.lock().unwrap_or_else(PoisonError::into_inner).push(Answered { path, user: name, status });
+    reply(status, &body)
+}
+
+fn reply(status: u16, body: &Value) -> anyhow::Result<hyper::Response<Full<Bytes>>> {
     let response = hyper::Response::builder().status(status).header("content-type", "application/json");
     Ok(response.body(Full::new(Bytes::from(body.to_string())))?)
 }
 
 impl Rules {
+    /// Says which service account's token that is.
+    fn account(&self, review: &Value) -> Value {
+        let accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = accounts.iter().find(|account| review["spec"]["token"] == account.token.as_str());
+        let status = match found {
+            Some(Account { claims, .. }) => {
+                let account = &claims["kubernetes.io"];
+                let namespace = account["namespace"].as_str().unwrap_or_default();
+                let name = account["serviceaccount"]["name"].as_str().unwrap_or_default();
+                json!({"authenticated": true, "audiences": claims["aud"], "user": {
+                    "username": format!("system:serviceaccount:{namespace}:{name}"),
+                    "uid": account["serviceaccount"]["uid"],
+                    "groups": ["system:serviceaccounts", format!("system:serviceaccounts:{namespace}")]}})
+            }
+            None => json!({"authenticated": false, "error": "invalid bearer token"}),
+        };
+        json!({"kind": "TokenReview", "apiVersion": "authentication.k8s.io/v1", "status": status})
+    }
+
     /// Asks the webhook whose token that is.
     async fn review(&self, token: &str) -> anyhow::Result<Option<Value>> {
+        let Some((webhook, transport)) = &self.webhook else { return Ok(None) };
         let review = json!({
             "kind": "TokenReview", "apiVersion": "authentication.k8s.io/v1",
             "metadata": {"creationTimestamp": null},
             "spec": {"token": token, "audiences": ["https://kubernetes.default.svc"]},
             "status": {"user": {}},
         });
-        let request = Request::for_url(Method::Post, self.webhook.clone())
-            .with_body("application/json", review.to_string());
-        let reply = self.transport.send(request).await?;
+        let request =
+            Request::for_url(Method::Post, webhook.clone()).with_body("application/json", review.to_string());
+        let reply = transport.send(request).await?;
         let answer: Value = serde_json::from_slice(reply.body()).unwrap_or_default();
         let is_known = reply.status() == 200 && answer["status"]["authenticated"] == true;
         Ok(is_known.then(|| answer["status"]["user"].clone()))

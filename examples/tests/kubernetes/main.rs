@@ -1,5 +1,5 @@
-//! kubectl with `kube-credential`, and an API server with `token-review`: against the doubles on loopback, and against
-//! Keycloak.
+//! kubectl with `kube-credential`, an API server with `token-review`, a pod with `webapp`: against the doubles on
+//! loopback, and against Keycloak and OpenBao.
 #![expect(clippy::unwrap_used, reason = "a test ends where something unexpected happens")]
 #![expect(unreachable_pub, reason = "the modules of a test are for each other")]
 #![expect(clippy::panic, reason = "a test ends where something unexpected happens")]
@@ -8,6 +8,7 @@ mod cluster;
 mod kube_credential;
 mod kubectl;
 mod token_review;
+mod webapp;
 
 use std::process::ExitCode;
 
@@ -21,6 +22,8 @@ fn main() -> ExitCode {
             behaviour.not_on = &[(Place::Loopback, ABSENT), (Place::Real, ABSENT)];
         }
     }
-    let behaviours = [with_kubectl, kube_credential::behaviours(), token_review::behaviours()].concat();
+    let behaviours =
+        [with_kubectl, kube_credential::behaviours(), token_review::behaviours(), webapp::behaviours()]
+            .concat();
     run(&behaviours, &[Place::Loopback, Place::Real], Vec::new())
 }
