@@ -6,6 +6,7 @@ mod lease;
 mod time;
 
 // What to do, and when.
+pub mod fleet;
 pub mod machine;
 mod policy;
 

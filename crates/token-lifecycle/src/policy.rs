@@ -35,11 +35,6 @@ impl Draw {
         let part = (u128::from(high.saturating_sub(low)) * u128::from(self.0)) >> 32;
         Duration::from_millis(low.saturating_add(u64::try_from(part).unwrap_or(u64::MAX)))
     }
-
-    /// Returns the place in a range of thousandths.
-    fn permille(self, low: u16, high: u16) -> u64 {
-        u64::from(low) + ((u64::from(high.saturating_sub(low)) * u64::from(self.0)) >> 32)
-    }
 }
 
 /// The numbers by which a [`Machine`](crate::Machine) decides. The default is what you want.
@@ -119,7 +114,7 @@ impl Policy {
         if ttl <= SHORT {
             return ttl / 2;
         }
-        Duration::from_millis(thousandths(ttl, draw.permille(self.renew_from, self.renew_until)))
+        draw.between(share(ttl, self.renew_from.into()), share(ttl, self.renew_until.into()))
     }
 
     /// How long before its end a token that cannot be extended any more is replaced: 15 % of the life that it had at

@@ -323,37 +323,46 @@ impl Machine {
 
     /// Returns what to do now. Poll again until it says [`Action::Wait`], or [`Action::Stop`].
     pub fn poll(&mut self, now: Moment) -> Action {
+        if let Some(action) = self.poll_without_calling(now) {
+            return action;
+        }
+        match self.next_step(now) {
+            (_, Some(step)) => self.call(step, now),
+            (when, None) => Action::Wait { until: when },
+        }
+    }
+
+    /// The same, and `None` where a call would be made: for who decides whether it may be made now.
+    pub(crate) fn poll_without_calling(&mut self, now: Moment) -> Option<Action> {
         self.see_end(now);
         if let Some(underway) = self.flight.filter(|underway| now >= underway.deadline) {
             self.flight = None;
             if !underway.superseded {
                 self.set_back(underway.step, Setback::Unknown, now);
             }
-            return Action::Abandon(underway.flight);
+            return Some(Action::Abandon(underway.flight));
         }
         if self.stopping {
-            return self.poll_to_the_end(now);
+            return Some(self.poll_to_the_end(now));
         }
         if self.flight.is_none() && self.asks_at(now) <= now {
             self.asked = true;
             self.notices.add(Notice::NeedsPerson { by: None });
         }
         if let Some(notice) = self.notices.take() {
-            return Action::Tell(self.dated(notice, now));
+            return Some(Action::Tell(self.dated(notice, now)));
         }
         // The moments at which something changes by itself.
         let mut until = if self.serves(now) { self.serves_until() } else { Moment::NEVER };
         if let Some(underway) = self.flight {
-            return Action::Wait { until: until.min(underway.deadline) };
+            return Some(Action::Wait { until: until.min(underway.deadline) });
         }
         if self.is_alive(now) {
             until = until.min(self.held.map_or(Moment::NEVER, |held| held.expires));
         }
         let (when, step) = self.next_step(now);
-        match step {
-            Some(step) if when <= now => self.call(step, now),
-            _ => Action::Wait { until: until.min(when).min(self.asks_at(now)) },
-        }
+        let calls = step.is_some() && when <= now;
+        (!calls).then(|| Action::Wait { until: until.min(when).min(self.asks_at(now)) })
     }
 
     fn poll_to_the_end(&mut self, now: Moment) -> Action {
