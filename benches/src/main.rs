@@ -3,6 +3,8 @@
 //! `cargo xtask bench` runs them, prints a table and writes `target/bench/report.json`. A new measurement is a
 //! function that returns [`Measure`]s, and a line in [`BENCHES`]; a new peer is one more reference in the same function.
 
+mod contest;
+mod fleet;
 mod id_token;
 mod kv2_read;
 mod report;
@@ -18,8 +20,12 @@ use report::Measure;
 type Bench = fn() -> anyhow::Result<Vec<Measure>>;
 
 /// Every bench: its name, which a filter matches, and what it measures.
-const BENCHES: &[(&str, Bench)] =
-    &[("vault-client/kv2_read", kv2_read::measure), ("oidc-flow/id_token", id_token::measure)];
+const BENCHES: &[(&str, Bench)] = &[
+    ("vault-client/kv2_read", kv2_read::measure),
+    ("oidc-flow/id_token", id_token::measure),
+    ("token-lifecycle/fleet", fleet::measure),
+    ("token-lifecycle/contest", contest::measure),
+];
 
 /// Measures the Latchkey crates against what users would pick instead.
 #[derive(Parser)]
