@@ -10,6 +10,7 @@
 //! A step costs O(log n) for n tokens, and a token takes less than 256 bytes, without its secret, which the fleet does not
 //! know: keep it in a map from [`LeaseId`].
 
+mod slots;
 mod snapshot;
 
 pub use snapshot::FleetSnapshot;
@@ -20,6 +21,8 @@ use std::num::NonZeroUsize;
 use serde::{Deserialize, Serialize};
 
 use crate::{Action, Event, Machine, Moment, Verdict};
+
+use slots::{Queue, Slot, Slots};
 
 /// Keeps many tokens alive: see the [module](self).
 ///
@@ -49,7 +52,7 @@ use crate::{Action, Event, Machine, Moment, Verdict};
 /// ```
 #[derive(Debug)]
 pub struct Fleet {
-    slots: Vec<Slot>,
+    slots: Slots,
     free: Vec<u32>,
     /// When a machine is polled again.
     timers: BTreeSet<(Moment, u32)>,
@@ -87,34 +90,11 @@ pub enum FleetAction {
     },
 }
 
-#[derive(Debug)]
-struct Slot {
-    machine: Option<Machine>,
-    generation: u32,
-    /// Its place among the timers; never if it has none.
-    timer: Moment,
-    queue: Queue,
-}
-
-impl Slot {
-    fn empty(generation: u32) -> Self {
-        Self { machine: None, generation, timer: Moment::NEVER, queue: Queue::None }
-    }
-}
-
-/// Where a machine waits for its turn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Queue {
-    None,
-    Living(Moment),
-    Lost(Moment),
-}
-
 impl Fleet {
     /// An empty fleet that asks for at most so many calls at a time.
     pub fn new(limit: NonZeroUsize) -> Self {
         Self {
-            slots: Vec::new(),
+            slots: Slots::default(),
             free: Vec::new(),
             timers: BTreeSet::new(),
             living: BTreeSet::new(),
@@ -162,7 +142,7 @@ impl Fleet {
 
     /// Returns the machine of a token; `None` if it is gone.
     pub fn machine(&self, lease: LeaseId) -> Option<&Machine> {
-        let slot = self.slots.get(lease.index as usize).filter(|slot| slot.generation == lease.generation)?;
+        let slot = self.slots.get(lease.index).filter(|slot| slot.generation == lease.generation)?;
         slot.machine.as_ref()
     }
 
@@ -213,7 +193,7 @@ impl Fleet {
 
     /// Returns every token with its machine.
     pub fn leases(&self) -> impl Iterator<Item = (LeaseId, &Machine)> {
-        (0..).zip(&self.slots).filter_map(|(index, slot)| {
+        (0..).zip(self.slots.iter()).filter_map(|(index, slot)| {
             Some((LeaseId { index, generation: slot.generation }, slot.machine.as_ref()?))
         })
     }
@@ -247,7 +227,7 @@ impl Fleet {
     /// Hands an action out. The machine is polled again at once.
     fn told(&mut self, index: u32, action: Action, now: Moment) -> FleetAction {
         self.set_timer(index, now);
-        let generation = self.slots.get(index as usize).map_or(0, |slot| slot.generation);
+        let generation = self.slots.get(index).map_or(0, |slot| slot.generation);
         let lease = LeaseId { index, generation };
         if action == Action::Stop {
             let _machine = self.remove(lease);
@@ -257,7 +237,7 @@ impl Fleet {
 
     /// Does something with a machine, and counts the calls under way.
     fn with<T>(&mut self, index: u32, act: impl FnOnce(&mut Machine) -> T) -> Option<T> {
-        let machine = self.slots.get_mut(index as usize)?.machine.as_mut()?;
+        let machine = self.slots.get_mut(index)?.machine.as_mut()?;
         let before = usize::from(machine.underway().is_some());
         let result = act(machine);
         let after = usize::from(machine.underway().is_some());
@@ -267,11 +247,11 @@ impl Fleet {
 
     /// Lets a machine wait for its turn. It is polled again when its token ends, or nobody would be told.
     fn enqueue(&mut self, index: u32, now: Moment) {
-        let Some(machine) = self.slots.get(index as usize).and_then(|slot| slot.machine.as_ref()) else {
+        let Some(machine) = self.slots.get(index).and_then(|slot| slot.machine.as_ref()) else {
             return;
         };
         let (lives, end) = (machine.serves(now), machine.serves_until());
-        let since = match self.slots.get(index as usize).map(|slot| slot.queue) {
+        let since = match self.slots.get(index).map(|slot| slot.queue) {
             Some(Queue::Lost(since)) => since,
             _ => now,
         };
@@ -323,7 +303,7 @@ impl Fleet {
     }
 
     fn slot_mut(&mut self, index: u32) -> Option<&mut Slot> {
-        self.slots.get_mut(index as usize)
+        self.slots.get_mut(index)
     }
 }
 

@@ -5,7 +5,8 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fleet, LeaseId, Slot};
+use super::slots::Slot;
+use super::{Fleet, LeaseId};
 use crate::{Moment, Snapshot};
 
 /// A fleet at rest: every machine under its name, and nothing secret.
@@ -22,9 +23,10 @@ impl Fleet {
     /// Calls that are under way are left out: whether the server acted will not be known.
     pub fn snapshot(&self, now: Moment, wall: SystemTime) -> FleetSnapshot {
         let leases = self.leases().map(|(lease, machine)| (lease, machine.snapshot(now, wall)));
-        let free = self.free.iter().filter_map(|&index| {
-            Some(LeaseId { index, generation: self.slots.get(index as usize)?.generation })
-        });
+        let free = self
+            .free
+            .iter()
+            .filter_map(|&index| Some(LeaseId { index, generation: self.slots.get(index)?.generation }));
         FleetSnapshot { leases: leases.collect(), free: free.collect() }
     }
 }
@@ -57,12 +59,12 @@ impl FleetSnapshot {
             }
             let own_seed = seed.wrapping_add(number.wrapping_mul(0x9E37_79B9_7F4A_7C15));
             let machine = snapshot.map(|snapshot| snapshot.resume(now, wall, own_seed));
-            if machine.is_none() {
-                fleet.free.push(index);
-            }
+            let lives = machine.is_some();
             fleet.slots.push(Slot { machine, ..Slot::empty(generation) });
-            if fleet.slots.last().is_some_and(|slot| slot.machine.is_some()) {
+            if lives {
                 fleet.set_timer(index, now);
+            } else {
+                fleet.free.push(index);
             }
         }
         fleet
