@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use latchkey_transport::Secret;
+use latchkey_vault_client::sys::{Mount, MountKind, MountRequest};
 use latchkey_vault_client::{Error, Vault};
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value};
 use tokio::time::sleep;
 
 use crate::failure::{Exit, Failure};
@@ -48,6 +49,14 @@ impl Done {
     }
 }
 
+/// Takes it for nothing there where the mount that a thing is in is yet to be made.
+pub fn absent<T>(found: Result<Option<T>, Error>) -> Result<Option<T>, Failure> {
+    match found {
+        Err(Error::NotFound(_)) => Ok(None),
+        found => Ok(found?),
+    }
+}
+
 impl Setup {
     /// Returns a set-up of that server. In a dry run nothing is changed.
     pub fn new(vault: Vault, dry_run: bool) -> Self {
@@ -59,32 +68,17 @@ impl Setup {
         &self.vault
     }
 
-    /// Returns what stands at a path, or nothing where nothing stands there.
-    pub async fn read(&self, path: &str) -> Result<Option<Map<String, Value>>, Failure> {
-        match self.vault.logical().read(path).await {
-            Ok(found) => Ok(found
-                .filter(|answer| !answer.data.is_empty())
-                .map(|answer| answer.data.to())
-                .transpose()?),
-            // A path below a mount that is yet to be made.
-            Err(Error::NotFound(_)) => Ok(None),
-            Err(error) => Err(Failure::from(error).while_doing(&format!("reading {path}"))),
-        }
+    /// Returns whether nothing is changed.
+    pub fn is_dry_run(&self) -> bool {
+        self.dry_run
     }
 
-    /// Writes to a path, unless this is a dry run.
-    pub async fn write(&self, path: &str, body: &Value) -> Result<(), Failure> {
-        if self.dry_run {
-            return Ok(());
-        }
-        for _ in 1..MOUNT_ATTEMPTS {
-            match self.vault.logical().write(path, body).await {
-                Err(Error::MountUpgrading(_)) => sleep(Duration::from_millis(500)).await,
-                Err(error) => return Err(Failure::from(error).while_doing(&format!("writing {path}"))),
-                Ok(_) => return Ok(()),
-            }
-        }
-        Err(Failure::new(Exit::Network, format!("writing {path}: the mount does not get ready")))
+    /// Writes something, unless this is a dry run.
+    pub async fn write<E: Into<Failure>>(
+        &self,
+        write: impl AsyncFn() -> Result<(), E>,
+    ) -> Result<(), Failure> {
+        if self.dry_run { Ok(()) } else { write().await.map_err(Into::into) }
     }
 
     /// Prints what was done about a thing, and counts it.
@@ -93,125 +87,84 @@ impl Setup {
         output::print(format!("{:<9}  {thing}\n", done.word(self.dry_run)).as_bytes())
     }
 
-    /// Brings what stands at `path` to have the `wanted` fields. Other fields stay as they are.
-    pub async fn settle(&mut self, thing: &str, path: &str, wanted: &Value) -> Result<(), Failure> {
-        match self.read(path).await?.map(|current| differing(wanted, &current)) {
-            Some(fields) if fields.is_empty() => self.report(Done::Unchanged, thing),
-            seen => self.bring(thing, path, wanted, seen).await,
-        }
-    }
-
-    /// Writes, and reports a change of these fields; a creation where there was nothing to differ from.
-    async fn bring(
+    /// Brings a thing, as it was `found`, to have what is `wanted`. What is not wanted there stays as it is.
+    pub async fn settle<E: Into<Failure>>(
         &mut self,
         thing: &str,
-        path: &str,
-        body: &Value,
-        differing: Option<Vec<String>>,
+        found: Option<impl Serialize>,
+        wanted: &impl Serialize,
+        write: impl AsyncFn() -> Result<(), E>,
     ) -> Result<(), Failure> {
-        self.write(path, body).await?;
-        match differing {
-            Some(fields) => self.report(Done::Changed, &format!("{thing} ({})", fields.join(", "))),
-            None => self.report(Done::Created, thing),
-        }
+        let (done, told) = match &found {
+            None => (Done::Created, thing.to_owned()),
+            Some(found) => match differences(wanted, found)? {
+                fields if fields.is_empty() => return self.report(Done::Unchanged, thing),
+                fields => (Done::Changed, format!("{thing} ({})", fields.join(", "))),
+            },
+        };
+        self.write(write).await.map_err(|failure| failure.while_doing(thing))?;
+        self.report(done, &told)
     }
 
-    /// The same where the server takes a field and never shows it. It goes along with every change; and where all
-    /// that can be seen is as wanted, `is_right` finds out in another way, if there is one, what the field holds.
-    pub async fn settle_unseen(
-        &mut self,
-        thing: &str,
-        path: &str,
-        wanted: &Value,
-        (field, value): (&str, &Secret),
-        is_right: impl AsyncFn() -> Option<bool>,
-    ) -> Result<(), Failure> {
-        let mut whole = wanted.clone();
-        // Opened to be sent.
-        whole[field] = value.expose_secret().into();
-        let seen = self.read(path).await?.map(|current| differing(wanted, &current));
-        if seen.as_ref().is_none_or(|fields| !fields.is_empty()) {
-            return self.bring(thing, path, &whole, seen).await;
-        }
-        // To find out, something is sent: not in a dry run.
-        let known = if self.dry_run { None } else { is_right().await };
-        match known {
-            Some(true) => return self.report(Done::Unchanged, thing),
-            None => {
-                return self.report(Done::Unchanged, &format!("{thing} (but nobody can tell its {field})"));
-            }
-            Some(false) => self.write(path, &whole).await?,
-        }
-        if is_right().await == Some(true) {
-            self.report(Done::Changed, &format!("{thing} ({field})"))
-        } else {
-            self.report(Done::Unchanged, &format!("{thing} (but the provider does not take its {field})"))
-        }
+    /// Returns whether a thing is there and has what is wanted.
+    pub fn is_settled(
+        &self,
+        found: Option<&impl Serialize>,
+        wanted: &impl Serialize,
+    ) -> Result<bool, Failure> {
+        Ok(match found {
+            None => false,
+            Some(found) => differences(wanted, found)?.is_empty(),
+        })
     }
 
-    /// Brings something to be mounted at `name`: a secrets engine (`table` is `sys/mounts`) or an auth method
-    /// (`sys/auth`). Returns its accessor, which nobody knows yet where a dry run only would have mounted it.
+    /// Brings something to be mounted, and waits until it can be used.
     ///
     /// # Errors
     ///
     /// A refusal where something of another type is mounted there: it is not ours to replace.
-    pub async fn mount(
-        &mut self,
-        table: &str,
-        name: &str,
-        wanted: &Value,
-    ) -> Result<Option<String>, Failure> {
-        let thing = format!("{} {name}/ ({})", kind(table), wanted["type"].as_str().unwrap_or_default());
-        if let Some(mounted) = self.mounted(table, name).await? {
-            if !differing(wanted, &mounted).is_empty() {
+    pub async fn mount(&mut self, kind: MountKind, name: &str, wanted: &MountRequest) -> Result<(), Failure> {
+        let wanted_fields = value(wanted)?;
+        let what = if kind == MountKind::AuthMethod { "auth method" } else { "secrets engine" };
+        let thing = format!("{what} {name}/ ({})", wanted_fields["type"].as_str().unwrap_or_default());
+        if let Some(mounted) = self.vault.sys().mounts(kind).await?.get(&format!("{name}/")) {
+            let version = wanted_fields["options"]["version"].as_str();
+            let is_wanted = mounted.mount_type == wanted_fields["type"].as_str().unwrap_or_default()
+                && version
+                    .is_none_or(|version| mounted.options.get("version").is_some_and(|it| it == version));
+            if !is_wanted {
                 return Err(Failure::new(
                     Exit::Refused,
-                    format!("something else is mounted at {name}/: {}", type_of(&mounted)),
+                    format!("something else is mounted at {name}/: {}", type_of(mounted)),
                 )
                 .with_hint("choose another name, or move what is there"));
             }
-            self.report(Done::Unchanged, &thing)?;
-            return Ok(text(&mounted, "accessor"));
+            return self.report(Done::Unchanged, &thing);
         }
-        self.write(&format!("{table}/{name}"), wanted).await?;
-        self.report(Done::Created, &thing)?;
-        Ok(self.mounted(table, name).await?.and_then(|mounted| text(&mounted, "accessor")))
+        self.write(async || self.vault.sys().enable(kind, name, wanted).await)
+            .await
+            .map_err(|failure| failure.while_doing(&thing))?;
+        if kind == MountKind::SecretsEngine && !self.dry_run {
+            self.wait_for(name).await?;
+        }
+        self.report(Done::Created, &thing)
     }
 
-    async fn mounted(&self, table: &str, name: &str) -> Result<Option<Map<String, Value>>, Failure> {
-        let mounts = self.read(table).await?.unwrap_or_default();
-        Ok(mounts.get(&format!("{name}/")).and_then(Value::as_object).cloned())
+    /// Waits until a fresh KV v2 mount is ready.
+    async fn wait_for(&self, mount: &str) -> Result<(), Failure> {
+        for _ in 1..MOUNT_ATTEMPTS {
+            match self.vault.kv2(mount).config().await {
+                Err(Error::MountUpgrading(_)) => sleep(Duration::from_millis(500)).await,
+                outcome => return Ok(outcome.map(drop)?),
+            }
+        }
+        Err(Failure::new(Exit::Network, format!("the mount {mount}/ does not get ready")))
     }
 
-    /// Brings an external group to give `policy` to those in whose token the auth method finds `role`.
-    ///
-    /// An external group has exactly one alias, and giving it a second one takes the first away. So each role has a
-    /// group of its own on each mount.
-    pub async fn group(
-        &mut self,
-        name: &str,
-        policy: &str,
-        role: &str,
-        accessor: Option<&str>,
-    ) -> Result<(), Failure> {
-        let path = format!("identity/group/name/{name}");
-        self.settle(&format!("group {name}"), &path, &json!({"type": "external", "policies": [policy]}))
-            .await?;
-        let group = self.read(&path).await?.unwrap_or_default();
-        let alias = group.get("alias").and_then(Value::as_object).filter(|alias| !alias.is_empty());
-        let wanted = json!({"name": role, "mount_accessor": accessor});
-        let done = match alias {
-            Some(alias) if differing(&wanted, alias).is_empty() => Done::Unchanged,
-            Some(_) => Done::Changed,
-            None => Done::Created,
-        };
-        if done != Done::Unchanged {
-            let alias = json!({"name": role, "mount_accessor": accessor, "canonical_id": group.get("id")});
-            let otherwise =
-                format!("another group has the alias {role} on this mount: remove one of the two");
-            self.write("identity/group-alias", &alias).await.map_err(|failure| failure.or_hint(otherwise))?;
-        }
-        self.report(done, &format!("alias {role} of group {name}"))
+    /// Returns whether everything was as it should be.
+    pub fn is_unchanged(&self) -> bool {
+        let [created, changed, _] = self.counts;
+        created + changed == 0
     }
 
     /// Returns the last line: what was done in all.
@@ -221,10 +174,18 @@ impl Setup {
             .filter(|done| self.counts[*done as usize] > 0)
             .map(|done| format!("{} {}", self.counts[done as usize], done.word(self.dry_run)))
             .collect();
-        let [created, changed, _] = self.counts;
-        let end = if created + changed == 0 { ", nothing to do" } else { "" };
-        format!("{}{end}\n", counted.join(", "))
+        format!("{}{}\n", counted.join(", "), if self.is_unchanged() { ", nothing to do" } else { "" })
     }
+}
+
+/// Returns the names of the wanted fields that were found otherwise.
+fn differences(wanted: &impl Serialize, found: &impl Serialize) -> Result<Vec<String>, Failure> {
+    let found = value(found)?;
+    Ok(differing(&value(wanted)?, found.as_object().unwrap_or(&Map::new())))
+}
+
+fn value(thing: &impl Serialize) -> Result<Value, Failure> {
+    serde_json::to_value(thing).map_err(|error| Failure::of(Exit::Refused, &error))
 }
 
 /// Returns the names of the wanted fields that a server shows otherwise.
@@ -261,19 +222,9 @@ fn is_nothing(value: &Value) -> bool {
     }
 }
 
-fn kind(table: &str) -> &'static str {
-    if table == "sys/auth" { "auth method" } else { "secrets engine" }
-}
-
-fn type_of(mounted: &Map<String, Value>) -> String {
-    let version = mounted.get("options").and_then(|options| options["version"].as_str());
-    let version = version.map(|version| format!(" v{version}")).unwrap_or_default();
-    let kind = text(mounted, "type").unwrap_or_default() + &version;
-    kind.escape_debug().to_string()
-}
-
-fn text(fields: &Map<String, Value>, name: &str) -> Option<String> {
-    fields.get(name).and_then(Value::as_str).map(str::to_owned)
+fn type_of(mounted: &Mount) -> String {
+    let version = mounted.options.get("version").map(|version| format!(" v{version}")).unwrap_or_default();
+    (mounted.mount_type.clone() + &version).escape_debug().to_string()
 }
 
 #[cfg(test)]

@@ -1,28 +1,49 @@
-//! `provision`: makes on Vault or OpenBao what `login` needs. It looks first, changes only what differs, and says
-//! what it did; run a second time it changes nothing.
+//! `provision`: makes on an identity provider and a Vault what signing in needs. It looks first, changes only what
+//! differs, and says what it did; run a second time it changes nothing.
 
+use std::collections::BTreeMap;
+use std::env;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use clap::Parser;
-use latchkey_examples::terminal::Interrupt;
-use latchkey_examples::{
-    Done, EXIT_CODES, Exit, Failure, ProviderArguments, SecretPath, Setup, VaultArguments, finish, output,
+use clap::{Parser, ValueEnum};
+use latchkey_examples::provision::{
+    Admin, Auth, AuthKind, Blueprint, Client, ClientRole, Cors, Group, Keycloak, Kv, Mapper, Policy, Role,
+    export, realm, vault,
 };
-use latchkey_transport::{Secret, SystemRandom};
-use latchkey_vault_client::auth::ClientNonce;
-use latchkey_vault_client::{Error, Read, Vault};
-use serde_json::{Value, json};
+use latchkey_examples::terminal::{Interrupt, ask};
+use latchkey_examples::{
+    Exit, Failure, ProviderArguments, SecretPath, Setup, VaultArguments, finish, help_after, output,
+};
+use latchkey_transport::Secret;
 
-/// Makes on Vault or OpenBao what `login` needs: a secret, who may read it, and two ways to sign in
+const EXAMPLES: &str = "\
+Examples:
+  provision                                  make what `login` needs, by the arguments' defaults
+  provision plan --file provision.toml       say what would be made and changed
+  provision apply --file provision.toml      make and change it
+  provision check --file provision.toml      exit with 1 where anything differs
+  provision export > here.toml               write down what is there, without secrets";
+
+/// Makes on Vault or OpenBao, and on Keycloak if you like, what signing in and reading secrets needs
 ///
 /// Looks at each thing first, changes only what differs, and prints for each of them `created`, `changed` or
-/// `unchanged`. The Vault token comes from `VAULT_TOKEN` or a prompt, the client's secret from `LATCHKEY_CLIENT_SECRET`,
-/// a file or a prompt; neither is ever an argument. Vault itself must reach the issuer: it fetches the keys.
+/// `unchanged`. It removes nothing, and touches nothing that it was not told of. What there should be is said in a TOML
+/// file (--file) or by the arguments. The Vault token comes from `VAULT_TOKEN` or a prompt, the client's secret from
+/// `LATCHKEY_CLIENT_SECRET`, a file or a prompt, Keycloak's administrator from `KEYCLOAK_ADMIN` and
+/// `KEYCLOAK_ADMIN_PASSWORD`; none is ever an argument. Vault itself must reach the issuer: it fetches the keys.
 #[derive(Parser, Debug)]
-#[command(verbatim_doc_comment, after_help = EXIT_CODES)]
+#[command(version, verbatim_doc_comment, after_help = help_after(EXAMPLES))]
 struct Arguments {
+    /// What to do
+    #[arg(value_enum, default_value_t = Action::Apply)]
+    action: Action,
+
+    /// TOML file that says what there should be, in place of the arguments
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["secret", "jwt_mount", "oidc_mount", "role", "reader",
+        "management", "redirect_uris", "origins", "keycloak"])]
+    file: Option<PathBuf>,
+
     /// KV v2 mount to make, with the secret in it
     #[arg(long, value_name = "MOUNT/PATH", default_value = "notebook-secret-kv-v2/test")]
     secret: SecretPath,
@@ -52,8 +73,16 @@ struct Arguments {
         "http://localhost:8250/oidc/callback", "http://127.0.0.1:8250/oidc/callback", "urn:ietf:wg:oauth:2.0:oob"])]
     redirect_uris: Vec<String>,
 
-    /// Say what would be done, and do nothing
-    #[arg(long)]
+    /// Origin of a web page that may call Vault (may be repeated), such as https://hub.example
+    #[arg(long = "allow-origin", value_name = "ORIGIN")]
+    origins: Vec<String>,
+
+    /// Address of a Keycloak whose realm, client and roles to make as well; the realm is that of the issuer
+    #[arg(long, value_name = "URL")]
+    keycloak: Option<String>,
+
+    /// Say what would be done, and do nothing: the same as `plan`
+    #[arg(long, visible_alias = "plan")]
     dry_run: bool,
 
     #[command(flatten)]
@@ -61,6 +90,18 @@ struct Arguments {
 
     #[command(flatten)]
     vault: VaultArguments,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Action {
+    /// Say what would be done, and do nothing
+    Plan,
+    /// Make what is missing and change what differs
+    Apply,
+    /// Do nothing, and exit with 1 where anything is missing or differs
+    Check,
+    /// Print what is there as a TOML file, without secrets
+    Export,
 }
 
 /// Servers list mounts with a slash at the end, and people copy them so.
@@ -73,15 +114,9 @@ fn mount_name(name: &str) -> Result<String, String> {
 
 /// Every token has the policy `default`: what it allows, everybody may do. `root` cannot be written at all.
 fn policy_name(name: &str) -> Result<String, String> {
-    match name.to_lowercase().as_str() {
-        "default" => {
-            Err("the policy `default` is in every token; widening it would give this to everybody".into())
-        }
-        "root" => Err("the policy `root` cannot be written".into()),
-        // The server lower-cases names; the role of the provider must then be written the same way.
-        lower if lower != name => Err("policy names are lower-case".into()),
-        _ => Ok(name.to_owned()),
-    }
+    let policy = Policy { name: name.to_owned(), rules: String::new() };
+    let blueprint = Blueprint { policy: vec![policy], ..Blueprint::default() };
+    blueprint.check().map(|()| name.to_owned()).map_err(|failure| failure.message().to_owned())
 }
 
 impl Arguments {
@@ -96,6 +131,129 @@ impl Arguments {
         }
         Ok(())
     }
+
+    /// What there should be, by the file or by the arguments.
+    fn blueprint(&self) -> Result<Blueprint, Failure> {
+        if let Some(file) = &self.file {
+            return Blueprint::read(file);
+        }
+        self.check()?;
+        let issuer = self.provider.issuer()?;
+        let mount = self.secret.mount();
+        let auth = [
+            self.auth(AuthKind::Jwt, &self.jwt_mount, issuer),
+            self.auth(AuthKind::Oidc, &self.oidc_mount, issuer),
+        ];
+        let group = |auth: &Auth, role: &String| Group {
+            name: format!("{}-{role}", auth.mount.replace('/', "-")),
+            policies: vec![role.clone()],
+            auth: auth.mount.clone(),
+            alias: role.clone(),
+        };
+        let groups =
+            auth.iter().flat_map(|auth| [group(auth, &self.reader), group(auth, &self.management)]).collect();
+        let blueprint = Blueprint {
+            keycloak: self.keycloak.as_ref().map(|url| self.realm(url, issuer)).transpose()?,
+            cors: (!self.origins.is_empty()).then(|| Cors { origins: self.origins.clone() }),
+            kv: vec![Kv { mount: mount.to_owned(), sample: self.secret.path().to_owned() }],
+            policy: vec![
+                Policy { name: self.reader.clone(), rules: reader_rules(mount) },
+                Policy { name: self.management.clone(), rules: management_rules(mount) },
+            ],
+            auth: auth.into(),
+            group: groups,
+        };
+        blueprint.check()?;
+        Ok(blueprint)
+    }
+
+    /// A way to sign in: with a token that the person already has, or driven by Vault.
+    fn auth(&self, kind: AuthKind, mount: &str, issuer: &str) -> Auth {
+        let (is_jwt, client) = (kind == AuthKind::Jwt, self.provider.client_id());
+        // A JSON pointer (RFC 6901), in which `~` and `/` of a name are escaped.
+        let pointer = client.replace('~', "~0").replace('/', "~1");
+        let role = Role {
+            name: self.role.clone(),
+            user_claim: "sub".into(),
+            // Without it, a token that the provider gave to any of its clients would do.
+            audiences: if is_jwt { vec![client.to_owned()] } else { Vec::new() },
+            redirect_uris: if is_jwt { Vec::new() } else { self.redirect_uris.clone() },
+            scopes: if is_jwt { Vec::new() } else { vec!["email".into(), "profile".into()] },
+            groups_claim: format!("/resource_access/{pointer}/roles"),
+            policies: Vec::new(),
+            // An hour: `login` needs a second, and revokes its token; this is for a token that was kept.
+            ttl: 3600,
+            no_default_policy: false,
+            claims: BTreeMap::from([
+                ("preferred_username".into(), "username".into()),
+                ("email".into(), "email".into()),
+            ]),
+        };
+        Auth {
+            mount: mount.to_owned(),
+            kind,
+            issuer: issuer.to_owned(),
+            client_id: if is_jwt { String::new() } else { client.to_owned() },
+            client_secret_env: CLIENT_SECRET.to_owned(),
+            default_role: self.role.clone(),
+            role: vec![role],
+        }
+    }
+
+    /// The realm of the issuer, with the client, its roles, and what puts them into its tokens.
+    fn realm(&self, url: &str, issuer: &str) -> Result<Keycloak, Failure> {
+        let none = || Failure::new(Exit::Usage, format!("{issuer} names no realm of a Keycloak"));
+        let (_, realm) = issuer.rsplit_once("/realms/").ok_or_else(none)?;
+        let id = self.provider.client_id();
+        let config = [
+            ("usermodel.clientRoleMapping.clientId", id),
+            ("claim.name", "resource_access.${client_id}.roles"),
+            ("jsonType.label", "String"),
+            ("multivalued", "true"),
+            ("id.token.claim", "true"),
+            ("access.token.claim", "true"),
+        ];
+        let mapper = Mapper {
+            name: "client roles".into(),
+            kind: "oidc-usermodel-client-role-mapper".into(),
+            config: config.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        };
+        let role = |name: &String, composites: &[&String]| ClientRole {
+            name: name.clone(),
+            composites: composites.iter().map(|name| (*name).clone()).collect(),
+        };
+        let client = Client {
+            id: id.to_owned(),
+            public: false,
+            secret_env: CLIENT_SECRET.to_owned(),
+            redirect_uris: self.redirect_uris.clone(),
+            web_origins: vec!["+".into()],
+            role: vec![role(&self.reader, &[]), role(&self.management, &[&self.reader])],
+            mapper: vec![mapper],
+        };
+        Ok(Keycloak { url: url.to_owned(), realm: realm.to_owned(), client: vec![client], user: Vec::new() })
+    }
+}
+
+const CLIENT_SECRET: &str = "LATCHKEY_CLIENT_SECRET";
+
+/// For those who read. Neither policy is `default`: see [`policy_name`].
+fn reader_rules(mount: &str) -> String {
+    format!(
+        "path \"{mount}/data/*\" {{ capabilities = [\"read\"] }}\n\
+         path \"{mount}/metadata/*\" {{ capabilities = [\"read\", \"list\"] }}\n"
+    )
+}
+
+/// For those who write.
+fn management_rules(mount: &str) -> String {
+    format!(
+        "path \"{mount}/data/*\" {{ capabilities = [\"create\", \"read\", \"update\", \"patch\", \"delete\"] }}\n\
+         path \"{mount}/metadata/*\" {{ capabilities = [\"create\", \"read\", \"update\", \"patch\", \"delete\", \"list\"] }}\n\
+         path \"{mount}/delete/*\" {{ capabilities = [\"update\"] }}\n\
+         path \"{mount}/undelete/*\" {{ capabilities = [\"update\"] }}\n\
+         path \"{mount}/destroy/*\" {{ capabilities = [\"update\"] }}\n"
+    )
 }
 
 #[tokio::main]
@@ -104,187 +262,61 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: &Arguments) -> Result<(), Failure> {
-    arguments.check()?;
     let interrupt = Interrupt::listen()?;
-    let vault = arguments.vault.connect()?;
-    let issuer = arguments.provider.issuer()?;
-    let client_secret = arguments.provider.client_secret(&interrupt).await?;
-    let vault = vault.with_token(&arguments.vault.token(&interrupt).await?);
-
-    let mut setup = Setup::new(vault, arguments.dry_run);
-    interrupt.or(provision(&mut setup, arguments, issuer, client_secret.as_ref())).await?;
-    output::print(setup.summary().as_bytes())
+    let server = arguments.vault.connect()?;
+    if arguments.action == Action::Export {
+        let server = server.with_token(&arguments.vault.token(&interrupt).await?);
+        let blueprint = interrupt.or(export(&server)).await?;
+        return output::print(blueprint.to_toml()?.as_bytes());
+    }
+    let blueprint = arguments.blueprint()?;
+    // The secret that the arguments are about may come from a file or a prompt; all others are named in the file.
+    let client_secret = match arguments.file {
+        None => arguments.provider.client_secret(&interrupt).await?,
+        Some(_) => None,
+    };
+    let secret = |name: &str| match &client_secret {
+        Some(secret) if name == CLIENT_SECRET => Some(secret.clone()),
+        _ => env::var(name).ok().filter(|text| !text.is_empty()).map(Secret::from),
+    };
+    let server = server.with_token(&arguments.vault.token(&interrupt).await?);
+    let only_looks = arguments.dry_run || arguments.action != Action::Apply;
+    let mut setup = Setup::new(server, only_looks);
+    interrupt.or(provision(&mut setup, arguments, &blueprint, &interrupt, &secret)).await?;
+    output::print(setup.summary().as_bytes())?;
+    if arguments.action == Action::Check && !setup.is_unchanged() {
+        return Err(Failure::new(Exit::Refused, "something is missing or differs")
+            .with_hint("`provision apply` with the same arguments brings it in order"));
+    }
+    Ok(())
 }
 
 async fn provision(
     setup: &mut Setup,
     arguments: &Arguments,
-    issuer: &str,
-    client_secret: Option<&Secret>,
+    blueprint: &Blueprint,
+    interrupt: &Interrupt,
+    secret: &impl Fn(&str) -> Option<Secret>,
 ) -> Result<(), Failure> {
-    secret(setup, &arguments.secret).await?;
-    policies(setup, arguments).await?;
-    jwt(setup, arguments, issuer).await?;
-    oidc(setup, arguments, issuer, client_secret).await
-}
-
-/// A KV v2 mount, and a secret to read. A secret that is there already is somebody's: it stays as it is.
-async fn secret(setup: &mut Setup, secret: &SecretPath) -> Result<(), Failure> {
-    let (mount, path) = (secret.mount(), secret.path());
-    setup.mount("sys/mounts", mount, &json!({"type": "kv", "options": {"version": "2"}})).await?;
-    let version = match setup.vault().kv2(mount).read(path).await {
-        Ok(Read::Found(_)) => return setup.report(Done::Unchanged, &format!("secret {secret}")),
-        Ok(Read::Deleted(version) | Read::Destroyed(version)) => version.version,
-        // The mount is yet to be made, or is made this very moment.
-        Ok(Read::Missing) | Err(Error::NotFound(_) | Error::MountUpgrading(_)) => 0,
-        Err(error) => return Err(error.into()),
-    };
-    let bytes: Vec<u8> = (0..=u8::MAX).collect();
-    let data = json!({"data": "Hello from Latchkey", "binary": STANDARD.encode(bytes)});
-    // By `cas`, nothing is written if somebody else was quicker.
-    setup.write(&format!("{mount}/data/{path}"), &json!({"data": data, "options": {"cas": version}})).await?;
-    setup.report(Done::Created, &format!("secret {secret}"))
-}
-
-/// One policy for those who read, one for those who write. Neither is the policy `default`: see [`policy_name`].
-async fn policies(setup: &mut Setup, arguments: &Arguments) -> Result<(), Failure> {
-    let mount = arguments.secret.mount();
-    let reader = format!(
-        "path \"{mount}/data/*\" {{ capabilities = [\"read\"] }}\n\
-         path \"{mount}/metadata/*\" {{ capabilities = [\"read\", \"list\"] }}\n"
-    );
-    let management = format!(
-        "path \"{mount}/data/*\" {{ capabilities = [\"create\", \"read\", \"update\", \"patch\", \"delete\"] }}\n\
-         path \"{mount}/metadata/*\" {{ capabilities = [\"create\", \"read\", \"update\", \"patch\", \"delete\", \"list\"] }}\n\
-         path \"{mount}/delete/*\" {{ capabilities = [\"update\"] }}\n\
-         path \"{mount}/undelete/*\" {{ capabilities = [\"update\"] }}\n\
-         path \"{mount}/destroy/*\" {{ capabilities = [\"update\"] }}\n"
-    );
-    for (name, policy) in [(&arguments.reader, reader), (&arguments.management, management)] {
-        let path = format!("sys/policies/acl/{name}");
-        setup.settle(&format!("policy {name}"), &path, &json!({"policy": policy})).await?;
+    if let Some(keycloak) = &blueprint.keycloak {
+        let name = env::var("KEYCLOAK_ADMIN").unwrap_or_else(|_| "admin".to_owned());
+        let password = match secret("KEYCLOAK_ADMIN_PASSWORD") {
+            Some(password) => password,
+            None => {
+                ask("Keycloak administrator's password", "set KEYCLOAK_ADMIN_PASSWORD", interrupt).await?
+            }
+        };
+        let admin = Admin::sign_in(arguments.provider.transport()?, &keycloak.url, &name, password).await?;
+        realm(setup, &admin, keycloak, secret).await?;
     }
-    Ok(())
-}
-
-/// Sign-in with an ID token that the person already has: `login --via provider`.
-async fn jwt(setup: &mut Setup, arguments: &Arguments, issuer: &str) -> Result<(), Failure> {
-    let mount = &arguments.jwt_mount;
-    let accessor = setup.mount("sys/auth", mount, &json!({"type": "jwt"})).await?;
-    let mut config = json!({"oidc_discovery_url": issuer, "default_role": arguments.role});
-    if let Some(pem) = arguments.provider.ca_pem()? {
-        config["oidc_discovery_ca_pem"] = pem.into();
-    }
-    let thing = format!("trust of {mount}/ in the issuer");
-    let settled = setup.settle(&thing, &format!("auth/{mount}/config"), &config).await;
-    settled.map_err(|failure| failure.or_hint(format!("{CALLS_ISSUER} {issuer}")))?;
-    let mut role = role(arguments, "jwt");
-    // Without it, a token that the provider gave to any of its clients would do.
-    role["bound_audiences"] = json!([arguments.provider.client_id()]);
-    settle_role(setup, arguments, mount, &role).await?;
-    groups(setup, arguments, mount, accessor.as_deref()).await
-}
-
-/// Sign-in that Vault itself drives: `login --via vault`.
-async fn oidc(
-    setup: &mut Setup,
-    arguments: &Arguments,
-    issuer: &str,
-    client_secret: Option<&Secret>,
-) -> Result<(), Failure> {
-    let mount = &arguments.oidc_mount;
-    let accessor = setup.mount("sys/auth", mount, &json!({"type": "oidc"})).await?;
-    let mut config = json!({
-        "oidc_discovery_url": issuer,
-        "oidc_client_id": arguments.provider.client_id(),
-        "default_role": arguments.role,
-    });
-    if let Some(pem) = arguments.provider.ca_pem()? {
-        config["oidc_discovery_ca_pem"] = pem.into();
-    }
-    let (thing, path) =
-        (format!("client {} of {mount}/", arguments.provider.client_id()), format!("auth/{mount}/config"));
-    let settled = match client_secret {
-        None => setup.settle(&thing, &path, &config).await,
-        Some(secret) => {
-            let vault = setup.vault().clone();
-            let is_right = async || provider_knows_client(&vault, arguments).await;
-            setup.settle_unseen(&thing, &path, &config, ("oidc_client_secret", secret), is_right).await
-        }
-    };
-    settled.map_err(|failure| failure.or_hint(format!("{CALLS_ISSUER} {issuer}")))?;
-    let mut role = role(arguments, "oidc");
-    role["allowed_redirect_uris"] = json!(arguments.redirect_uris);
-    role["oidc_scopes"] = json!(["email", "profile"]);
-    settle_role(setup, arguments, mount, &role).await?;
-    groups(setup, arguments, mount, accessor.as_deref()).await
-}
-
-/// Finds out whether the client's secret that Vault holds is right. Vault shows it to nobody, but it tells what the
-/// provider answers when it brings a code that is none: `invalid_grant` is for a client that the provider knows.
-async fn provider_knows_client(vault: &Vault, arguments: &Arguments) -> Option<bool> {
-    let (nonce, code) =
-        (ClientNonce::generate(&mut SystemRandom).ok()?, Secret::new("provision-asks-for-the-client"));
-    let oidc = vault.oidc(&arguments.oidc_mount);
-    let sign_in = oidc.auth_url(&arguments.role, arguments.redirect_uris.first()?, &nonce).await.ok()?;
-    let Err(Error::LoginRefused { refusal, .. }) = oidc.callback(sign_in.state(), &code, &nonce).await else {
-        return None;
-    };
-    let said = refusal.messages.to_string();
-    let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
-    // RFC 6749, 5.2. Keycloak says `unauthorized_client` where the standard has `invalid_client`.
-    match (says(&["invalid_grant"]), says(&["invalid_client", "unauthorized_client"])) {
-        (true, false) => Some(true),
-        (false, true) => Some(false),
-        _ => None,
-    }
-}
-
-const CALLS_ISSUER: &str = "Vault itself must reach the issuer, and trust its certificate (--issuer-ca):";
-
-async fn settle_role(
-    setup: &mut Setup,
-    arguments: &Arguments,
-    mount: &str,
-    role: &Value,
-) -> Result<(), Failure> {
-    let name = &arguments.role;
-    setup.settle(&format!("role {name} of {mount}/"), &format!("auth/{mount}/role/{name}"), role).await
-}
-
-/// What both kinds of role have in common: who the person is, and which groups the token puts them into.
-fn role(arguments: &Arguments, kind: &str) -> Value {
-    // A JSON pointer (RFC 6901), in which `~` and `/` of a name are escaped.
-    let client = arguments.provider.client_id().replace('~', "~0").replace('/', "~1");
-    json!({
-        "role_type": kind,
-        "user_claim": "sub",
-        "groups_claim": format!("/resource_access/{client}/roles"),
-        "claim_mappings": {"preferred_username": "username", "email": "email"},
-        // An hour: `login` needs a second, and revokes its token; this is for a token that was kept.
-        "token_ttl": 3600,
-    })
-}
-
-/// A group for each role on this mount.
-async fn groups(
-    setup: &mut Setup,
-    arguments: &Arguments,
-    mount: &str,
-    accessor: Option<&str>,
-) -> Result<(), Failure> {
-    for role in [&arguments.reader, &arguments.management] {
-        let name = format!("{}-{role}", mount.replace('/', "-"));
-        setup.group(&name, role, role, accessor).await?;
-    }
-    Ok(())
+    vault(setup, blueprint, arguments.provider.ca_pem()?.as_deref(), secret).await
 }
 
 #[cfg(test)]
 mod tests {
     use clap::{CommandFactory, Parser};
 
-    use super::{Arguments, role};
+    use super::{Arguments, AuthKind};
 
     fn parse(arguments: &[&str]) -> Result<Arguments, clap::Error> {
         Arguments::try_parse_from([&["provision"], arguments].concat())
@@ -315,6 +347,17 @@ mod tests {
     #[test]
     fn a_client_whose_name_has_a_slash_is_found_in_the_claims() {
         let arguments = parse(&["--client-id", "team/a~b"]).unwrap();
-        assert_eq!(role(&arguments, "jwt")["groups_claim"], "/resource_access/team~1a~0b/roles");
+        let auth = arguments.auth(AuthKind::Jwt, "m", "https://issuer.example");
+        assert_eq!(auth.role[0].groups_claim, "/resource_access/team~1a~0b/roles");
+    }
+
+    #[test]
+    fn the_realm_is_that_of_the_issuer() {
+        let arguments = parse(&["--issuer", "https://sso.example/realms/Team"]).unwrap();
+        assert_eq!(
+            arguments.realm("https://sso.example", "https://sso.example/realms/Team").unwrap().realm,
+            "Team"
+        );
+        assert!(arguments.realm("https://sso.example", "https://sso.example").is_err());
     }
 }

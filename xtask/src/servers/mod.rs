@@ -217,6 +217,8 @@ pub(crate) struct Addresses {
     pub(crate) openbao: String,
     pub(crate) keycloak: String,
     pub(crate) oidc_provider: String,
+    /// Of the administrator `admin`, who makes realms.
+    keycloak_admin_password: String,
 }
 
 impl Addresses {
@@ -226,15 +228,17 @@ impl Addresses {
             openbao: address(&openbao::SERVER)?,
             keycloak: address(&keycloak::SERVER)?,
             oidc_provider: address(&oidc_provider::SERVER)?,
+            keycloak_admin_password: state.entry(&keycloak::SERVER)?.admin_password,
         })
     }
 
     /// What the suite needs to find them.
-    pub(crate) fn for_tests(&self) -> [(&'static str, String); 4] {
+    pub(crate) fn for_tests(&self) -> [(&'static str, String); 5] {
         [
             ("LATCHKEY_OPENBAO", self.openbao.clone()),
             ("LATCHKEY_OPENBAO_TOKEN", openbao::ROOT_TOKEN.to_owned()),
             ("LATCHKEY_KEYCLOAK", keycloak::issuer(&self.keycloak)),
+            ("LATCHKEY_KEYCLOAK_ADMIN_PASSWORD", self.keycloak_admin_password.clone()),
             ("LATCHKEY_OIDC_PROVIDER", self.oidc_provider.clone()),
         ]
     }
@@ -253,7 +257,7 @@ impl Addresses {
 
     /// What a person types next.
     fn instructions(&self) -> String {
-        let Self { openbao, keycloak, oidc_provider } = self;
+        let Self { openbao, keycloak, oidc_provider, .. } = self;
         let (root, issuer) = (openbao::ROOT_TOKEN, keycloak::issuer(keycloak));
         let users: Vec<_> = keycloak::USERS.iter().map(|name| format!("{name}/{name}")).collect();
         let users = users.join(" and ");
@@ -396,6 +400,7 @@ mod tests {
             openbao: "http://127.0.0.1:1".to_owned(),
             keycloak: "http://localhost:2".to_owned(),
             oidc_provider: "http://localhost:3".to_owned(),
+            keycloak_admin_password: String::new(),
         };
         let lines: Vec<_> =
             addresses.environment().iter().map(|(name, value)| format!("export {name}={value}")).collect();

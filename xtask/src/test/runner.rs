@@ -19,8 +19,13 @@ use crate::tools;
 use crate::wasm::Toolchain;
 
 /// What the suite reads; unset for a run without servers, whatever the person's shell says.
-const SERVER_VARIABLES: [&str; 4] =
-    ["LATCHKEY_OPENBAO", "LATCHKEY_OPENBAO_TOKEN", "LATCHKEY_KEYCLOAK", "LATCHKEY_OIDC_PROVIDER"];
+const SERVER_VARIABLES: [&str; 5] = [
+    "LATCHKEY_OPENBAO",
+    "LATCHKEY_OPENBAO_TOKEN",
+    "LATCHKEY_KEYCLOAK",
+    "LATCHKEY_KEYCLOAK_ADMIN_PASSWORD",
+    "LATCHKEY_OIDC_PROVIDER",
+];
 
 /// How long each fuzz target runs with `--all`; otherwise 2 s.
 const FUZZ_SECONDS: &str = "60";

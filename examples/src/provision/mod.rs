@@ -1,0 +1,16 @@
+//! An identity provider and a Vault as code: what they should be ([`Blueprint`]), and how they are brought there.
+//!
+//! It looks at each thing first and changes only what differs. It never removes anything, and never touches what the
+//! blueprint does not name: a server that others use as well is safe.
+
+mod blueprint;
+mod export;
+mod keycloak;
+mod vault;
+
+pub use blueprint::{
+    Auth, AuthKind, Blueprint, Client, ClientRole, Cors, Group, Keycloak, Kv, Mapper, Policy, Role, User,
+};
+pub use export::export;
+pub use keycloak::{Admin, realm};
+pub use vault::vault;
