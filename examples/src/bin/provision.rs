@@ -73,7 +73,7 @@ struct Arguments {
         "http://localhost:8250/oidc/callback", "http://127.0.0.1:8250/oidc/callback", "urn:ietf:wg:oauth:2.0:oob"])]
     redirect_uris: Vec<String>,
 
-    /// Origin of a web page that may call Vault (may be repeated), such as https://hub.example
+    /// Origin of a web page that may call Vault (may be repeated)
     #[arg(long = "allow-origin", value_name = "ORIGIN")]
     origins: Vec<String>,
 
