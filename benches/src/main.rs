@@ -3,7 +3,10 @@
 //! `cargo xtask bench` runs them, prints a table and writes `target/bench/report.json`. A new measurement is a
 //! function that returns [`Measure`]s, and a line in [`BENCHES`]; a new peer is one more reference in the same function.
 
+mod code_flow;
 mod contest;
+mod crates;
+mod documents;
 mod fleet;
 mod id_token;
 mod kv2_read;
@@ -25,6 +28,9 @@ const BENCHES: &[(&str, Bench)] = &[
     ("oidc-flow/id_token", id_token::measure),
     ("token-lifecycle/fleet", fleet::measure),
     ("token-lifecycle/contest", contest::measure),
+    ("oidc-flow/code_flow", code_flow::measure),
+    ("oidc-flow/documents", documents::measure),
+    ("oidc-flow/crates", crates::measure),
 ];
 
 /// Measures the Latchkey crates against what users would pick instead.
