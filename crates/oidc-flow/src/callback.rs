@@ -205,6 +205,8 @@ impl fmt::Debug for CallbackParams {
 }
 
 /// Whether it is certain that the answer belongs to the login that was begun here.
+///
+/// Specified in [RFC 6749, 10.12](https://www.rfc-editor.org/rfc/rfc6749#section-10.12).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StateCheck {
@@ -218,6 +220,8 @@ pub enum StateCheck {
 /// A callback that has passed every check: the proof that redeeming its code is safe.
 ///
 /// It can be redeemed once: [`Client::redeem`](crate::Client::redeem) takes it.
+///
+/// Specified in [RFC 9207, 2.4](https://www.rfc-editor.org/rfc/rfc9207#section-2.4) and [RFC 6749, 4.1.2](https://www.rfc-editor.org/rfc/rfc6749#section-4.1.2).
 pub struct ValidatedCallback {
     pub(crate) code: Secret,
     pub(crate) state_check: StateCheck,

@@ -103,6 +103,8 @@ impl VerifiedIdToken {
 }
 
 /// Claims of another party, checked: its signature, and that it is the one that was named.
+///
+/// Specified in [OpenID Connect Core, 5.6.2](https://openid.net/specs/openid-connect-core-1_0.html#AggregatedDistributedClaims).
 #[derive(Clone)]
 pub struct ForeignClaims {
     issuer: String,

@@ -18,6 +18,8 @@ use crate::{
 /// A client of a provider: the application that people sign in to.
 ///
 /// Cloning it is cheap enough for one per login.
+///
+/// Specified in [RFC 6749, 2](https://www.rfc-editor.org/rfc/rfc6749#section-2).
 #[derive(Clone, Debug)]
 pub struct Client {
     provider: Provider,

@@ -92,6 +92,8 @@ impl Exchange for Grant {
 }
 
 /// An access token for the client itself.
+///
+/// Specified in [RFC 6749, 4.4.3](https://www.rfc-editor.org/rfc/rfc6749#section-4.4.3).
 #[non_exhaustive]
 pub struct AccessToken {
     /// The token. Opaque.

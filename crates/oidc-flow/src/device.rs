@@ -147,6 +147,8 @@ impl Exchange for AuthorizeDevice {
 }
 
 /// A login on another device that has begun.
+///
+/// Specified in [RFC 8628, 3.2](https://www.rfc-editor.org/rfc/rfc8628#section-3.2).
 #[non_exhaustive]
 pub struct DeviceLogin {
     /// What the person types in.
@@ -172,6 +174,8 @@ impl fmt::Debug for DeviceLogin {
 }
 
 /// A login on another device under way: when to ask the provider, and with what.
+///
+/// Specified in [RFC 8628, 3.3](https://www.rfc-editor.org/rfc/rfc8628#section-3.3).
 pub struct PendingDevice {
     issuer: String,
     client_id: String,
@@ -185,6 +189,8 @@ pub struct PendingDevice {
 }
 
 /// What to do now about a login on another device.
+///
+/// Specified in [RFC 8628, 3.4](https://www.rfc-editor.org/rfc/rfc8628#section-3.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DeviceStep {
@@ -254,6 +260,8 @@ impl fmt::Debug for PendingDevice {
 }
 
 /// What the provider answers to the question whether the person is done.
+///
+/// Specified in [RFC 8628, 3.5](https://www.rfc-editor.org/rfc/rfc8628#section-3.5).
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum DeviceAnswer {
@@ -333,6 +341,8 @@ impl fmt::Debug for RedeemDeviceCode {
 }
 
 /// How far a login on another device has come.
+///
+/// Specified in [RFC 8628, 3.5](https://www.rfc-editor.org/rfc/rfc8628#section-3.5).
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum DeviceProgress {

@@ -330,6 +330,8 @@ impl std::fmt::Display for Endpoint {
 }
 
 /// Why a callback is not the answer to this login.
+///
+/// Specified in [RFC 6749, 4.1.2](https://www.rfc-editor.org/rfc/rfc6749#section-4.1.2) and [RFC 9207, 2.4](https://www.rfc-editor.org/rfc/rfc9207#section-2.4).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallbackProblem {

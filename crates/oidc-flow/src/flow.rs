@@ -6,6 +6,8 @@
 use std::fmt;
 
 /// A way of signing in from a program.
+///
+/// Specified in [RFC 8252, 7](https://www.rfc-editor.org/rfc/rfc8252#section-7) and [RFC 8628, 1](https://www.rfc-editor.org/rfc/rfc8628#section-1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Flow {

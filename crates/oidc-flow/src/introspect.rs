@@ -71,6 +71,8 @@ impl fmt::Debug for Introspect {
 }
 
 /// What a token is worth.
+///
+/// Specified in [RFC 7662, 2.2](https://www.rfc-editor.org/rfc/rfc7662#section-2.2).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Introspection {

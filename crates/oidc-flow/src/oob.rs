@@ -33,6 +33,8 @@ pub const REDIRECT_URI: &str = "urn:ietf:wg:oauth:2.0:oob";
 /// assert!(nothing.to_string().ends_with("paste the code that the page shows, or the page's whole address"));
 /// # Ok::<(), latchkey_oidc_flow::Error>(())
 /// ```
+///
+/// Specified in [RFC 6749, 4.1.2](https://www.rfc-editor.org/rfc/rfc6749#section-4.1.2).
 #[derive(Clone)]
 pub struct Pasted(CallbackParams);
 

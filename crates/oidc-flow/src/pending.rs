@@ -18,6 +18,8 @@ use crate::{CallbackParams, CallbackProblem, Error, StateCheck, ValidatedCallbac
 ///
 /// It cannot be cloned, and the callback takes it by value, so that no callback is accepted twice. A stored one must be
 /// removed from the store when it is read, for the same reason.
+///
+/// Specified in [RFC 9700, 2.1.1](https://www.rfc-editor.org/rfc/rfc9700#section-2.1.1).
 #[derive(Deserialize)]
 #[serde(try_from = "Stored")]
 pub struct Pending {

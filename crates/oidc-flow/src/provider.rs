@@ -19,6 +19,8 @@ use crate::{
 /// A provider: what it says about itself, its keys, and the way to it.
 ///
 /// It is a handle: cloning it is cheap, and all clones share the keys that were fetched.
+///
+/// Specified in [OpenID Connect Discovery, 4](https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderConfig).
 #[derive(Clone)]
 pub struct Provider(Arc<Inner>);
 

@@ -270,6 +270,8 @@ impl fmt::Debug for Refresh {
 }
 
 /// What came back from a refresh, before any check: nothing in it may be used.
+///
+/// Specified in [RFC 6749, 5.1](https://www.rfc-editor.org/rfc/rfc6749#section-5.1).
 pub struct UnverifiedRefresh(TokenReply);
 
 impl fmt::Debug for UnverifiedRefresh {
@@ -338,6 +340,8 @@ impl fmt::Debug for Refreshed {
 }
 
 /// What a refresh gives. All checks have passed.
+///
+/// Specified in [OpenID Connect Core, 12.2](https://openid.net/specs/openid-connect-core-1_0.html#RefreshTokenResponse).
 #[non_exhaustive]
 pub struct RefreshedTokens {
     /// For the provider's own interfaces. Opaque.

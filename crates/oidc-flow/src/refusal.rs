@@ -40,6 +40,8 @@ pub(crate) fn challenge(header: &str) -> Option<&str> {
 }
 
 /// The `error` code of a refusal.
+///
+/// Specified in [RFC 6749, 5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2) and [OpenID Connect Core, 3.1.2.6](https://openid.net/specs/openid-connect-core-1_0.html#AuthError).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RefusalReason {

@@ -10,6 +10,8 @@ use crate::form::ClientForm;
 use crate::{Authentication, Client, Endpoint, Error};
 
 /// What a token is, so that the provider finds it sooner (`token_type_hint`).
+///
+/// Specified in [RFC 7009, 2.1](https://www.rfc-editor.org/rfc/rfc7009#section-2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TokenKind {

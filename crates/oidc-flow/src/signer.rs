@@ -13,6 +13,8 @@ use zeroize::Zeroizing;
 use crate::Misuse;
 
 /// Makes signatures with the client's key. In a browser that is WebCrypto, natively [`JsonWebTokenSigner`].
+///
+/// Specified in [RFC 7515, 5.1](https://www.rfc-editor.org/rfc/rfc7515#section-5.1).
 #[cfg_attr(not(target_arch = "wasm32"), async_trait::async_trait)]
 #[cfg_attr(target_arch = "wasm32", async_trait::async_trait(?Send))]
 pub trait Signer: MaybeSend + MaybeSync {

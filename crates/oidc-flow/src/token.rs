@@ -77,6 +77,8 @@ impl fmt::Debug for RedeemCode {
 }
 
 /// What the token endpoint sent, before any check: nothing in it may be used.
+///
+/// Specified in [OpenID Connect Core, 3.1.3.3](https://openid.net/specs/openid-connect-core-1_0.html#TokenResponse).
 pub struct UnverifiedTokens {
     reply: TokenReply,
     id_token: IdToken,
@@ -203,6 +205,8 @@ pub(crate) fn lifetime(value: &Value) -> Option<Duration> {
 }
 
 /// What a login gives. All checks have passed.
+///
+/// Specified in [OpenID Connect Core, 3.1.3.3](https://openid.net/specs/openid-connect-core-1_0.html#TokenResponse).
 #[non_exhaustive]
 pub struct Tokens {
     /// For the provider's own interfaces, such as userinfo. Opaque.

@@ -77,6 +77,8 @@ impl fmt::Debug for FetchUserInfo {
 }
 
 /// What the provider sent about the person, before any check: nothing in it may be used.
+///
+/// Specified in [OpenID Connect Core, 5.3.2](https://openid.net/specs/openid-connect-core-1_0.html#UserInfoResponse).
 pub struct UnverifiedUserInfo(Form);
 
 enum Form {
@@ -92,6 +94,8 @@ impl fmt::Debug for UnverifiedUserInfo {
 }
 
 /// What the provider tells about the person who signed in.
+///
+/// Specified in [OpenID Connect Core, 5.3.2](https://openid.net/specs/openid-connect-core-1_0.html#UserInfoResponse).
 #[derive(Clone)]
 pub struct UserInfo {
     members: Object,
@@ -158,6 +162,8 @@ impl fmt::Debug for UserInfo {
 }
 
 /// Why what the provider tells about the person cannot be used.
+///
+/// Specified in [OpenID Connect Core, 5.3.2](https://openid.net/specs/openid-connect-core-1_0.html#UserInfoResponse).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UserInfoProblem {

@@ -326,6 +326,8 @@ const RESERVED: [&str; 18] = [
 ];
 
 /// A login that has begun: the address to open, and what to remember until the person comes back.
+///
+/// Specified in [OpenID Connect Core, 3.1.2.1](https://openid.net/specs/openid-connect-core-1_0.html#AuthRequest).
 #[non_exhaustive]
 pub struct Authorization {
     /// The address to open in the person's browser. Never fetch it.

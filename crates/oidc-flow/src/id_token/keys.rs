@@ -12,6 +12,8 @@ use crate::text::printable;
 use crate::{Endpoint, Error, Misbehaviour};
 
 /// Fetches the provider's keys.
+///
+/// Specified in [OpenID Connect Discovery, 3](https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderMetadata), `jwks_uri`.
 #[derive(Clone, Debug)]
 pub struct FetchKeys {
     address: Url,
@@ -115,6 +117,8 @@ impl KeySet {
 }
 
 /// The keys that a token can have been signed with: one at least.
+///
+/// Specified in [OpenID Connect Core, 10.1](https://openid.net/specs/openid-connect-core-1_0.html#Signing).
 #[derive(Clone, Debug)]
 pub struct Candidates<'a> {
     keys: Vec<&'a Jwk>,
@@ -145,6 +149,8 @@ pub struct Jwk {
 }
 
 /// The numbers of a public key.
+///
+/// Specified in [RFC 7518, 6](https://www.rfc-editor.org/rfc/rfc7518#section-6) and [RFC 8037, 2](https://www.rfc-editor.org/rfc/rfc8037#section-2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PublicKey {

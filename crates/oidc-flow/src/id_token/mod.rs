@@ -29,6 +29,8 @@ pub(crate) use verify::{check_code, check_signature, check_state};
 /// An ID token that was read and not checked: what is in it proves nothing.
 ///
 /// Good for showing how long a token lives before somebody else checks it; nothing more.
+///
+/// Specified in [OpenID Connect Core, 2](https://openid.net/specs/openid-connect-core-1_0.html#IDToken).
 #[derive(Clone)]
 pub struct IdToken {
     text: Secret,
@@ -202,6 +204,8 @@ fn point_in_time(seconds: i64) -> Option<SystemTime> {
 ///
 /// There is no way to make one but by checking: [`Provider::verify`](crate::Provider::verify), or
 /// [`Expectations::verify`](crate::Expectations::verify) with keys that you vouch for.
+///
+/// Specified in [OpenID Connect Core, 3.1.3.7](https://openid.net/specs/openid-connect-core-1_0.html#IDTokenValidation).
 #[derive(Clone)]
 pub struct VerifiedIdToken {
     token: IdToken,

@@ -1,6 +1,8 @@
 //! What an ID token fails to prove.
 
 /// Why an ID token is refused: which claim, and by how much.
+///
+/// Specified in [OpenID Connect Core, 3.1.3.7](https://openid.net/specs/openid-connect-core-1_0.html#IDTokenValidation).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum IdTokenProblem {

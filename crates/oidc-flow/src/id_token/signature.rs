@@ -72,6 +72,8 @@ impl Algorithm {
 }
 
 /// One signature to check.
+///
+/// Specified in [RFC 7515, 5.2](https://www.rfc-editor.org/rfc/rfc7515#section-5.2).
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct SignatureCheck<'a> {
@@ -113,6 +115,8 @@ pub type SharedVerifier = Arc<dyn Verifier>;
 /// Checks signatures, and nothing else: everything that a token says is checked elsewhere.
 ///
 /// A wrong `true` here lets anybody sign in as anybody.
+///
+/// Specified in [RFC 7515, 5.2](https://www.rfc-editor.org/rfc/rfc7515#section-5.2).
 #[cfg_attr(not(target_arch = "wasm32"), async_trait::async_trait)]
 #[cfg_attr(target_arch = "wasm32", async_trait::async_trait(?Send))]
 pub trait Verifier: MaybeSend + MaybeSync {

@@ -104,6 +104,8 @@ impl fmt::Debug for LogoutToken {
 
 /// Why a logout token, or a call of the front-channel address, is refused. Whoever serves the address answers 400, and
 /// ends no session.
+///
+/// Specified in [Back-Channel Logout, 2.6](https://openid.net/specs/openid-connect-backchannel-1_0.html#Validation).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LogoutProblem {

@@ -74,6 +74,8 @@ impl EndSession {
 }
 
 /// A sign-out that has begun.
+///
+/// Specified in [RP-Initiated Logout, 2](https://openid.net/specs/openid-connect-rpinitiated-1_0.html#RPLogout).
 #[non_exhaustive]
 pub struct SigningOut {
     /// The address to open in the person's browser. Never fetch it.
@@ -95,6 +97,8 @@ impl fmt::Debug for SigningOut {
 }
 
 /// A sign-out under way. It can be stored (`serde`), so that it survives the page's redirect.
+///
+/// Specified in [RP-Initiated Logout, 3](https://openid.net/specs/openid-connect-rpinitiated-1_0.html#RedirectionAfterLogout).
 #[derive(Deserialize)]
 pub struct PendingLogout {
     state: Secret,

@@ -19,6 +19,8 @@ pub struct SessionCheck {
 }
 
 /// What the provider's page answers.
+///
+/// Specified in [Session Management, 3.1](https://openid.net/specs/openid-connect-session-1_0.html#RPiframe).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SessionStatus {

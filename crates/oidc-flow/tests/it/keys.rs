@@ -83,6 +83,10 @@ fn broken_and_unknown_keys_are_skipped() {
         json!({"kty": "RSA", "n": base64url([255; 1025]), "e": "AQAB"}),
         json!({"kty": "RSA", "n": base64url([255; 256]), "e": base64url([1; 9])}),
         json!({"kty": "RSA", "n": base64url([255; 256])}),
+        // With the exponent 1 everything is its own signature, and an even one belongs to no key.
+        json!({"kty": "RSA", "n": base64url([255; 256]), "e": "AQ"}),
+        json!({"kty": "RSA", "n": base64url([255; 256]), "e": "AAAB"}),
+        json!({"kty": "RSA", "n": base64url([255; 256]), "e": "AQAA"}),
         with(rsa("ops"), "key_ops", "verify"),
         rsa("good"),
     ]);
