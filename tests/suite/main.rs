@@ -22,6 +22,7 @@ mod support;
 mod token;
 mod vault_auth;
 mod vault_canary;
+mod vault_faults;
 mod vault_kv2;
 mod vault_login;
 mod vault_setup;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         token::behaviours(),
         vault_auth::behaviours(),
         vault_canary::behaviours(),
+        vault_faults::behaviours(),
         vault_kv2::behaviours(),
         secret_store::behaviours(),
         vault_setup::behaviours(),
