@@ -4,6 +4,7 @@
 //! all); without them, the tests there are counted as ignored.
 #![expect(clippy::unwrap_used, reason = "a test ends where something unexpected happens")]
 
+mod bao;
 mod canary;
 mod certified;
 mod conformance;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         token::behaviours(),
         vault_auth::behaviours(),
         vault_canary::behaviours(),
+        bao::behaviours(),
         vault_faults::behaviours(),
         vault_kv2::behaviours(),
         secret_store::behaviours(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use latchkey_tests::{Backend, Place, behaviours};
+use latchkey_tests::{Backend, behaviours};
 use latchkey_transport::Method;
 use latchkey_vault_client::kv2::{Cas, MetadataSettings, PatchMethod, StoreSettings};
 use latchkey_vault_client::{Error, Gone, MountProblem, Read, Vault};
@@ -26,9 +26,6 @@ behaviours! {
     no_versions_are_a_mistake,
     metadata_tell_of_every_version,
     settings_and_notes_are_written,
-    #[not_on(Place::MemoryOpenBao, "the double does not merge metadata yet")]
-    #[not_on(Place::MemoryVault, "the double does not merge metadata yet")]
-    #[not_on(Place::Loopback, "the double does not merge metadata yet")]
     notes_are_changed_one_by_one,
     metadata_of_what_is_not_there_are_none,
     a_secret_is_removed_with_all_its_versions,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use latchkey_tests::{Backend, Place, behaviours};
+use latchkey_tests::{Backend, behaviours};
 use latchkey_transport::Method;
 use latchkey_vault_client::token::{RoleSettings, TokenRequest};
 use latchkey_vault_client::{Error, Login, PathPart, Token, TokenType, Vault};
@@ -21,9 +21,6 @@ behaviours! {
     another_token_is_renewed_by_itself_and_by_its_accessor,
     another_token_is_revoked_by_itself_and_by_its_accessor,
     a_token_that_is_not_there_says_nothing_of_ones_own,
-    #[not_on(Place::MemoryOpenBao, "the double does not make orphans of children yet")]
-    #[not_on(Place::MemoryVault, "the double does not make orphans of children yet")]
-    #[not_on(Place::Loopback, "the double does not make orphans of children yet")]
     a_token_revoked_alone_leaves_its_children,
     every_token_is_listed_by_its_accessor,
     a_token_that_exists_is_a_login,

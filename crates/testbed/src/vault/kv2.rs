@@ -24,6 +24,7 @@ struct Config {
     max_versions: u64,
     cas_required: bool,
     delete_version_after: u64,
+    metadata_cas_required: bool,
 }
 
 struct Secret {
@@ -104,9 +105,14 @@ impl Store {
             ("data", Operation::Delete) => Ok(self.delete_latest(call, key)),
             ("delete" | "undelete" | "destroy", _) if is_write => self.change_versions(call, kind, key),
             ("metadata", Operation::Read) => self.read_metadata(key, voice),
-            ("metadata", _) if is_write => self.write_metadata(call, key),
-            ("metadata", Operation::Patch) if !self.secrets.contains_key(key) => Err(Refusal::empty(404)),
-            ("metadata", Operation::Patch) => self.write_metadata(call, key),
+            ("metadata", _) if is_write => self.write_metadata(call, key, voice),
+            ("metadata", Operation::Patch) => {
+                is_merge_patch(call)?;
+                match self.secrets.contains_key(key) {
+                    true => self.write_metadata(call, key, voice),
+                    false => Err(Refusal::empty(404)),
+                }
+            }
             ("metadata", Operation::Delete) => {
                 self.secrets.remove(key);
                 Ok(Reply::nothing())
@@ -207,16 +213,7 @@ impl Store {
     /// [Patch secret](https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v2#patch-secret): a merge patch of
     /// [RFC 7396](https://www.rfc-editor.org/rfc/rfc7396).
     fn patch(&mut self, call: &Call, key: &str) -> Outcome {
-        match call.content_type.as_deref().map(|kind| kind.split(';').next().unwrap_or_default().trim()) {
-            Some("application/merge-patch+json") => {}
-            None => return Err(Refusal::bad("mime: no media type")),
-            Some(other) => {
-                return Err(Refusal::new(
-                    415,
-                    format!("PATCH requires Content-Type of application/merge-patch+json, provided {other}"),
-                ));
-            }
-        }
+        is_merge_patch(call)?;
         let Some(patch) = call.data.get("data") else { return Err(Refusal::bad("no data provided")) };
         let Some(secret) = self.secrets.get(key) else { return Err(Refusal::empty(404)) };
         let Some(version) = secret.versions.get(&secret.current) else { return Err(Refusal::empty(404)) };
@@ -298,31 +295,55 @@ impl Store {
         match voice {
             Voice::OpenBao => {
                 data["current_metadata_version"] = secret.metadata_changes.into();
-                data["metadata_cas_required"] = false.into();
+                data["metadata_cas_required"] = secret.config.metadata_cas_required.into();
             }
             Voice::Vault => data["last_updated_by"] = Value::Null,
         }
         Ok(Reply::data(data))
     }
 
-    fn write_metadata(&mut self, call: &Call, key: &str) -> Outcome {
+    fn write_metadata(&mut self, call: &Call, key: &str, voice: Voice) -> Outcome {
         if key.is_empty() {
             return Err(Refusal::unsupported_operation());
         }
-        let custom = call.data.get("custom_metadata").and_then(Value::as_object).map(|given| {
-            let text = |value| call::text_of(Some(value)).into();
-            given.iter().map(|(key, value)| (key.clone(), text(value))).collect::<Map<String, Value>>()
-        });
-        if let Some(custom) = &custom {
-            check_custom_metadata(custom)?;
+        let known = self.secrets.get(key);
+        if voice == Voice::OpenBao {
+            let is_required = self.config.metadata_cas_required
+                || known.is_some_and(|secret| secret.config.metadata_cas_required);
+            check_metadata_cas(call, is_required, known.map_or(0, |secret| secret.metadata_changes))?;
         }
-        let mut config = self.secrets.get(key).map_or_else(Config::default, |secret| secret.config.clone());
+        let is_patch = call.operation == Operation::Patch;
+        let custom = match call.data.get("custom_metadata") {
+            Some(Value::Object(given)) => {
+                let text = |value: &Value| match value {
+                    Value::Null if is_patch => Value::Null,
+                    value => call::text_of(Some(value)).into(),
+                };
+                let mut custom = given.iter().map(|(key, value)| (key.clone(), text(value))).collect();
+                let old = known.and_then(|secret| secret.custom_metadata.clone()).filter(|_| is_patch);
+                if let (true, mut merged) = (is_patch, Value::Object(old.unwrap_or_default())) {
+                    merge(&mut merged, &Value::Object(custom));
+                    custom = merged.as_object().cloned().unwrap_or_default();
+                }
+                check_custom_metadata(&custom)?;
+                Some(Some(custom))
+            }
+            Some(Value::Null) if is_patch => Some(None),
+            _ => None,
+        };
+        let mut config = known.map_or_else(Config::default, |secret| secret.config.clone());
         change(&mut config, call)?;
+        if is_patch {
+            // Null is "none", but for `delete_version_after` the servers do nothing then.
+            let is_null = |name: &str| call.data.get(name).is_some_and(Value::is_null);
+            config.max_versions = if is_null("max_versions") { 0 } else { config.max_versions };
+            config.cas_required &= !is_null("cas_required");
+        }
         let secret = self.secrets.entry(key.to_owned()).or_insert_with(|| Secret::new(call.now));
         secret.config = config;
         secret.updated = call.now;
         secret.metadata_changes += 1;
-        if custom.is_some() {
+        if let Some(custom) = custom {
             secret.custom_metadata = custom;
         }
         Ok(Reply::nothing())
@@ -350,7 +371,7 @@ impl Store {
             "max_versions": self.config.max_versions,
         });
         if voice == Voice::OpenBao {
-            data["metadata_cas_required"] = false.into();
+            data["metadata_cas_required"] = self.config.metadata_cas_required.into();
         }
         Reply::data(data)
     }
@@ -379,6 +400,18 @@ fn hollow(value: &Value, depth: u64, level: u64) -> Value {
     }
 }
 
+/// A patch says that it is one.
+fn is_merge_patch(call: &Call) -> Result<(), Refusal> {
+    match call.content_type.as_deref().map(|kind| kind.split(';').next().unwrap_or_default().trim()) {
+        Some("application/merge-patch+json") => Ok(()),
+        None => Err(Refusal::bad("mime: no media type")),
+        Some(other) => Err(Refusal::new(
+            415,
+            format!("PATCH requires Content-Type of application/merge-patch+json, provided {other}"),
+        )),
+    }
+}
+
 fn change(config: &mut Config, call: &Call) -> Result<(), Refusal> {
     let given = |name: &str| call.data.get(name).filter(|value| !value.is_null());
     if let Some(count) = given("max_versions") {
@@ -386,6 +419,9 @@ fn change(config: &mut Config, call: &Call) -> Result<(), Refusal> {
     }
     if let Some(flag) = given("cas_required") {
         config.cas_required = call::flag_of(Some(flag));
+    }
+    if let Some(flag) = given("metadata_cas_required") {
+        config.metadata_cas_required = call::flag_of(Some(flag));
     }
     if let Some(after) = given("delete_version_after") {
         let seconds = crate::encoding::seconds(after).map_err(|text| {
@@ -396,6 +432,25 @@ fn change(config: &mut Config, call: &Call) -> Result<(), Refusal> {
         config.delete_version_after = u64::try_from(seconds).unwrap_or(0);
     }
     Ok(())
+}
+
+/// `metadata_cas`, which only OpenBao knows: how often the metadata were changed before.
+fn check_metadata_cas(call: &Call, is_required: bool, changes: u64) -> Result<(), Refusal> {
+    let Some(given) = call.data.get("metadata_cas").filter(|cas| !cas.is_null()) else {
+        return if is_required {
+            Err(Refusal::bad("metadata check-and-set parameter required for this call"))
+        } else {
+            Ok(())
+        };
+    };
+    match call::text_of(Some(given)).parse::<u64>() {
+        Err(_) => Err(Refusal::bad(
+            "error converting input for field \"metadata_cas\": '' cannot parse value as 'int': strconv.ParseInt: invalid \
+             syntax",
+        )),
+        Ok(wanted) if wanted == changes => Ok(()),
+        Ok(_) => Err(Refusal::bad("metadata check-and-set parameter does not match the current version")),
+    }
 }
 
 fn check_custom_metadata(custom: &Map<String, Value>) -> Result<(), Refusal> {

@@ -220,11 +220,15 @@ impl Desk<'_> {
         };
         let path = format!("{}/", path.trim_end_matches('/'));
         let found = self.state.mounts.iter().find(|(mount, _)| path.starts_with(mount.as_str()));
-        let (mount_path, _) = found.ok_or_else(Refusal::denied)?;
+        let hidden = || {
+            let why = "preflight capability check returned 403, please ensure client's policies grant access to path";
+            Refusal::new(403, format!("{why} \"{path}\""))
+        };
+        let (mount_path, _) = found.ok_or_else(hidden)?;
         let is_allowed = call.caller.is_root() || self.may_see_mount(&call.caller, mount_path);
         let described =
             mount::describe(&self.state.mounts, mount_path, self.state.voice).filter(|_| is_allowed);
-        described.map(Reply::data).ok_or_else(Refusal::denied)
+        described.map(Reply::data).ok_or_else(hidden)
     }
 }
 

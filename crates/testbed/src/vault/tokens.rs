@@ -165,6 +165,14 @@ impl Tokens {
         }
     }
 
+    /// Ends a token and leaves its children, which are nobody's from then on.
+    fn revoke_alone(&mut self, id: &str) {
+        self.0.remove(id);
+        for child in self.0.values_mut().filter(|token| token.parent.as_deref() == Some(id)) {
+            child.parent = None;
+        }
+    }
+
     /// Ends what has run out of time.
     pub(super) fn expire(&mut self, now: SystemTime) {
         let dead = |token: &&Token| token.expires.is_some_and(|expires| expires <= now);
@@ -240,7 +248,7 @@ impl Desk<'_> {
                     return Err(Refusal::bad("missing token ID"));
                 }
                 if verb == "revoke-orphan" {
-                    self.state.tokens.0.remove(&token);
+                    self.state.tokens.revoke_alone(&token);
                     return Ok(Reply::nothing());
                 }
                 self.revoke(&token)
