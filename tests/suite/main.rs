@@ -29,6 +29,7 @@ mod vault_login;
 mod vault_setup;
 mod vault_sys;
 mod vault_token;
+mod vault_walk;
 mod vault_wrapping;
 mod workspace;
 
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         vault_setup::behaviours(),
         vault_sys::behaviours(),
         vault_token::behaviours(),
+        vault_walk::behaviours(),
         vault_wrapping::behaviours(),
         loopback::behaviours(),
         canary::behaviours(),

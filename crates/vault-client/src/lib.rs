@@ -23,6 +23,7 @@ pub mod wrapping;
 // What crosses the wire.
 mod credential;
 mod duration;
+mod leaves;
 mod login;
 mod merge;
 mod messages;

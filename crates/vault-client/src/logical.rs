@@ -177,7 +177,7 @@ impl Exchange for WritePath {
     }
 
     fn receive(self, reply: Reply) -> Result<Answer, Error> {
-        Answer::new(reply).map_err(|error| error.at(self.path))
+        Answer::new(reply).map_err(|error| error.at(self.path).cleaned_of_body(&self.body))
     }
 
     fn replay(&self) -> Replay {

@@ -181,7 +181,7 @@ impl Exchange for WrapValue {
     }
 
     fn receive(self, reply: Reply) -> Result<Wrapped, Error> {
-        wrapped(&reply, &[])
+        wrapped(&reply, &[]).map_err(|error| error.cleaned_of_body(&self.body))
     }
 
     fn replay(&self) -> Replay {

@@ -108,10 +108,10 @@ impl Store {
             ("metadata", _) if is_write => self.write_metadata(call, key, voice),
             ("metadata", Operation::Patch) => {
                 is_merge_patch(call)?;
-                match self.secrets.contains_key(key) {
-                    true => self.write_metadata(call, key, voice),
-                    false => Err(Refusal::empty(404)),
+                if !self.secrets.contains_key(key) {
+                    return Err(Refusal::empty(404));
                 }
+                self.write_metadata(call, key, voice)
             }
             ("metadata", Operation::Delete) => {
                 self.secrets.remove(key);

@@ -72,7 +72,7 @@ impl Exchange for WriteSecret {
     }
 
     fn receive(self, reply: Reply) -> Result<Metadata, Error> {
-        written(&reply, self.path)
+        written(&reply, self.path).map_err(|error| error.cleaned_of_body(&self.body))
     }
 
     /// A second one would make a second version, or fail because of the first.
@@ -110,10 +110,11 @@ impl Exchange for PatchSecret {
     }
 
     fn receive(self, reply: Reply) -> Result<Metadata, Error> {
-        match reply.status() {
+        let outcome = match reply.status() {
             404 => Err(unpatchable(&reply, self.path)),
             _ => written(&reply, self.path),
-        }
+        };
+        outcome.map_err(|error| error.cleaned_of_body(&self.body))
     }
 
     /// The same patch a second time makes a second version.
