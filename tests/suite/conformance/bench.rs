@@ -141,6 +141,7 @@ impl Bench {
     pub(super) async fn login(&self, client: &Client, authorize: Authorize) -> Result<Tokens, Error> {
         let login = self.begin(authorize);
         let answer = self.answer(&login, &self.browser()).await?;
+        let answer = client.open(answer, self.now()).await?;
         client.redeem(login.pending.accept(&answer, self.now())?, self.now()).await
     }
 
@@ -192,8 +193,13 @@ impl Bench {
     pub(super) async fn aborts(self, lie: Misbehaviour, code: &'static str) -> Verdict {
         self.misbehave(lie);
         let Err(error) = self.run().await else { panic!("{lie:?} was accepted") };
+        self.aborted(&error, code)
+    }
+
+    /// The run ends with this code before the code is redeemed.
+    pub(super) fn aborted(&self, error: &Error, code: &'static str) -> Verdict {
         assert_eq!(self.asked(TOKEN), 0, "the code was redeemed all the same");
-        self.refused(&error, code)
+        self.refused(error, code)
     }
 
     pub(super) async fn accepts(self, oddity: Misbehaviour) -> Verdict {

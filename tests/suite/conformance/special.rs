@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use latchkey_oidc_flow::{
-    Algorithm, Authentication, AwsLc, CallbackParams, Client, Error, IdToken, Prompt, Provider, Refreshed,
-    RefreshedTokens, ResponseMode,
+    Algorithm, Authentication, AwsLc, CallbackParams, Client, Error, InitiatedLogin, Prompt, Provider,
+    Refreshed, RefreshedTokens, ResponseMode, Tokens,
 };
 use latchkey_testbed::{Algorithm as Signing, Misbehaviour as Lie};
-use latchkey_transport::{Method, Request, Secret, SystemRandom, Transport};
+use latchkey_tests::{Browser, Page};
+use latchkey_transport::SystemRandom;
 use serde_json::json;
-use url::Url;
+use url::{Url, form_urlencoded};
 
 use super::Verdict;
 use super::bench::{Bench, REDIRECT_URI};
@@ -147,29 +148,27 @@ pub(super) async fn checks_signed_userinfo(bench: Bench) -> Verdict {
     bench.accepted()
 }
 
+/// Reads the claims that userinfo says somebody else makes: here the provider itself.
+async fn claims_of_others(bench: &Bench) {
+    let client = bench.client().await.unwrap();
+    let done = bench.run_with(&client).await.unwrap();
+    let sources = done.info.claim_sources();
+    let [source] = &sources[..] else { panic!("{sources:?}") };
+    let claims = client.claims_of(source, client.provider(), bench.now()).await.unwrap();
+    assert_eq!(claims.claim("credit_score"), Some(&json!(650)));
+}
+
 pub(super) async fn takes_aggregated_claims(bench: Bench) -> Verdict {
     bench.misbehave(Lie::AggregatedClaims);
-    let done = bench.run().await.unwrap();
-    let source = done.info.claim("_claim_names").unwrap()["credit_score"].as_str().unwrap();
-    let token = done.info.claim("_claim_sources").unwrap()[source]["JWT"].as_str().unwrap();
-    let claims = IdToken::parse(token).unwrap();
-    assert_eq!(claims.unverified_claim("credit_score"), Some(&json!(650)));
+    claims_of_others(&bench).await;
+    assert_eq!(bench.asked("/claims"), 0);
     bench.accepted()
 }
 
 pub(super) async fn fetches_distributed_claims(bench: Bench) -> Verdict {
     bench.misbehave(Lie::DistributedClaims);
-    let done = bench.run().await.unwrap();
-    let source = done.info.claim("_claim_names").unwrap()["credit_score"].as_str().unwrap();
-    let source = &done.info.claim("_claim_sources").unwrap()[source];
-    let endpoint = Url::parse(source["endpoint"].as_str().unwrap()).unwrap();
-    let bearer = format!("Bearer {}", source["access_token"].as_str().unwrap());
-    let request =
-        Request::for_url(Method::Get, endpoint).with_secret_header("authorization", Secret::new(bearer));
-    let reply = bench.transport().send(request).await.unwrap();
-    assert_eq!(reply.status(), 200);
-    let claims = IdToken::parse(str::from_utf8(reply.body()).unwrap()).unwrap();
-    assert_eq!(claims.unverified_claim("credit_score"), Some(&json!(650)));
+    claims_of_others(&bench).await;
+    assert_eq!(bench.asked("/claims"), 1);
     bench.accepted()
 }
 
@@ -323,4 +322,132 @@ pub(super) async fn refuses_other_algorithms(bench: Bench) -> Verdict {
     }
     let error = bench.login(&client, bench.authorize(&client)).await.unwrap_err();
     bench.refused(&error, "oidc_id_token_algorithm")
+}
+
+/// An answer with an ID token beside the code.
+async fn refuses_beside_code(bench: Bench, lie: Lie, code: &'static str) -> Verdict {
+    let client = bench.client().await.unwrap();
+    let wishes = || bench.authorize(&client).with_id_token_in_callback();
+    bench.login(&client, wishes()).await.unwrap();
+    let redeemed = bench.asked("/token");
+    bench.misbehave(lie);
+    let error = bench.login(&client, wishes()).await.unwrap_err();
+    assert_eq!(bench.asked("/token"), redeemed, "the code was redeemed all the same");
+    bench.refused(&error, code)
+}
+
+pub(super) async fn refuses_missing_code_hash(bench: Bench) -> Verdict {
+    refuses_beside_code(bench, Lie::MissingCodeHash, "oidc_id_token_claim_missing").await
+}
+
+pub(super) async fn refuses_other_code_hash(bench: Bench) -> Verdict {
+    refuses_beside_code(bench, Lie::OtherCodeHash, "oidc_id_token_c_hash").await
+}
+
+/// A signed answer, good and then bad.
+async fn refuses_response(bench: Bench, lie: Lie) -> Verdict {
+    let client = bench.client().await.unwrap();
+    bench.misbehave(lie);
+    let wishes = bench.authorize(&client).with_response_mode(ResponseMode::QueryJwt);
+    let error = bench.login(&client, wishes).await.unwrap_err();
+    let verdict = bench.aborted(&error, "oidc_callback_response");
+    bench.world().provider().behave();
+    for mode in
+        [ResponseMode::QueryJwt, ResponseMode::FragmentJwt, ResponseMode::FormPostJwt, ResponseMode::Jwt]
+    {
+        bench.login(&client, bench.authorize(&client).with_response_mode(mode)).await.unwrap();
+    }
+    verdict
+}
+
+pub(super) async fn refuses_response_alg_none(bench: Bench) -> Verdict {
+    refuses_response(bench, Lie::ResponseAlgNone).await
+}
+
+pub(super) async fn refuses_response_expired(bench: Bench) -> Verdict {
+    refuses_response(bench, Lie::ResponseExpired).await
+}
+
+pub(super) async fn refuses_response_audience(bench: Bench) -> Verdict {
+    refuses_response(bench, Lie::ResponseOtherAudience).await
+}
+
+pub(super) async fn refuses_response_issuer(bench: Bench) -> Verdict {
+    refuses_response(bench, Lie::ResponseOtherIssuer).await
+}
+
+pub(super) async fn refuses_response_signature(bench: Bench) -> Verdict {
+    refuses_response(bench, Lie::ResponseBrokenSignature).await
+}
+
+pub(super) async fn refuses_response_without_audience(bench: Bench) -> Verdict {
+    refuses_response(bench, Lie::ResponseMissingAudience).await
+}
+
+pub(super) async fn refuses_response_without_expiry(bench: Bench) -> Verdict {
+    refuses_response(bench, Lie::ResponseMissingExpiry).await
+}
+
+pub(super) async fn refuses_response_without_issuer(bench: Bench) -> Verdict {
+    refuses_response(bench, Lie::ResponseMissingIssuer).await
+}
+
+/// The address that the sign-out page loads in its hidden frame.
+fn frame_of(page: &Page) -> Url {
+    let source = page.html.split("<iframe src=\"").nth(1).and_then(|rest| rest.split('"').next());
+    Url::parse(&source.unwrap_or_else(|| panic!("no frame: {}", page.html)).replace("&amp;", "&")).unwrap()
+}
+
+/// Signs in, lets `leave` sign out in the same browser, and reads what the frame then loads.
+async fn hear_in_a_frame(bench: &Bench, leave: impl AsyncFn(&Browser, &Client, &Tokens) -> Page) -> Verdict {
+    bench.world().provider().tell_sign_outs_in_a_frame("http://localhost:8250/signed-out");
+    let client = bench.client().await.unwrap();
+    let (login, browser) = (bench.begin(bench.authorize(&client)), bench.browser());
+    let answer = bench.answer(&login, &browser).await.unwrap();
+    let callback = login.pending.accept(&answer, bench.now()).unwrap();
+    let tokens = client.redeem(callback, bench.now()).await.unwrap();
+    let page = leave(&browser, &client, &tokens).await;
+    let heard = client.front_channel_logout(frame_of(&page).query().unwrap_or_default()).unwrap();
+    assert_eq!(heard.issuer(), Some(client.provider().issuer()));
+    assert!(heard.ends(&tokens.id_token));
+    let other = client.front_channel_logout("iss=https://evil.example.com&sid=1");
+    assert!(other.is_err(), "{other:?}");
+    Verdict::Did("ended the session")
+}
+
+pub(super) async fn hears_of_its_own_logout(bench: Bench) -> Verdict {
+    let leave = async |browser: &Browser, client: &Client, tokens: &Tokens| {
+        let out = client.end_session().with_id_token(&tokens.id_token).with_redirect_uri(REDIRECT_URI);
+        browser.open(&out.begin(&mut SystemRandom).unwrap().url, Some(REDIRECT_URI)).await.unwrap()
+    };
+    hear_in_a_frame(&bench, leave).await
+}
+
+pub(super) async fn hears_of_the_providers_logout(bench: Bench) -> Verdict {
+    let leave = async |browser: &Browser, client: &Client, _: &Tokens| {
+        let page = format!("{}/protocol/openid-connect/logout", client.provider().issuer()).parse().unwrap();
+        let page = browser.open(&page, None).await.unwrap();
+        browser.submit(&page, &[], None).await.unwrap()
+    };
+    hear_in_a_frame(&bench, leave).await
+}
+
+pub(super) async fn begins_a_login_for_others(bench: Bench) -> Verdict {
+    let client = bench.client().await.unwrap();
+    let asked = |issuer: &str| {
+        let target = "https://app.example.com/inbox";
+        let query = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs([("iss", issuer), ("login_hint", "reader"), ("target_link_uri", target)])
+            .finish();
+        InitiatedLogin::parse(&query).unwrap()
+    };
+    assert!(bench.authorize(&client).initiated_by(&asked("https://evil.example.com")).is_err());
+    let initiated = asked(client.provider().issuer());
+    let own = Url::parse("https://app.example.com/").unwrap();
+    assert_eq!(initiated.target_within(&own).unwrap().path(), "/inbox");
+    assert_eq!(initiated.target_within(&Url::parse("https://other.example.com/").unwrap()), None);
+    let wishes = bench.authorize(&client).initiated_by(&initiated).unwrap();
+    let tokens = bench.login(&client, wishes).await.unwrap();
+    bench.userinfo(&client, &tokens).await.unwrap();
+    bench.accepted()
 }

@@ -4,10 +4,17 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::json;
 
-use super::{Consent, Desk, Misbehaviour, OUT_OF_BAND, REALM_PATH, Session, json, json_error, page};
+use super::{
+    Consent, Desk, Misbehaviour, OUT_OF_BAND, REALM_PATH, Session,
+    claims::Beside,
+    json, json_error,
+    misbehaviour::{Draft, Signature},
+    page,
+    token::Holder,
+};
 use crate::{
     canary::Kind,
-    encoding,
+    encoding::{self, unix_seconds},
     http::{self, Fields},
     message::{Request, Response},
     random,
@@ -19,7 +26,12 @@ pub(super) struct Asked {
     pub(super) client: String,
     /// Exactly as it was sent: the token request must repeat it.
     pub(super) redirect_uri: String,
+    /// `query`, `fragment` or `form_post`.
     response_mode: String,
+    /// Whether the answer is signed, as [JARM](https://openid.net/specs/oauth-v2-jarm-final.html) has it.
+    is_signed: bool,
+    /// Whether an ID token comes beside the code.
+    is_hybrid: bool,
     state: Option<String>,
     pub(super) nonce: Option<String>,
     pub(super) challenge: Option<String>,
@@ -91,10 +103,14 @@ impl Desk<'_> {
             Some(Ok(seconds)) => Some(Duration::from_secs(seconds)),
             None => None,
         };
+        let is_hybrid = fields.value("response_type").is_some_and(is_hybrid);
+        let (mode, is_signed) = response_mode(fields.value("response_mode"), is_hybrid);
         let asked = Asked {
             client: client_id.to_owned(),
             redirect_uri: redirect_uri.to_owned(),
-            response_mode: fields.value("response_mode").unwrap_or("query").to_owned(),
+            response_mode: mode.to_owned(),
+            is_signed,
+            is_hybrid,
             state: fields.value("state").map(str::to_owned),
             nonce: fields.value("nonce").map(str::to_owned),
             challenge: fields.value("code_challenge").map(str::to_owned),
@@ -254,9 +270,36 @@ impl Desk<'_> {
     fn send_back_code(&mut self, asked: Asked, session: String) -> Response {
         let code = format!("{}.{session}.{}", random::uuid(), random::uuid());
         self.plant(&code, Kind::Code);
-        let response = self.send_back(&asked, Some(&session), &[("code", &code)]);
+        let id_token = self.id_token_beside(&asked, &session, &code);
+        let mut outcome = vec![("code", code.as_str())];
+        outcome.extend(id_token.as_ref().map(|token| ("id_token", token.as_str())));
+        let response = self.send_back(&asked, Some(&session), &outcome);
         self.state.codes.insert(code, Grant { asked, session, issued: self.now, is_spent: false });
         response
+    }
+
+    /// [OpenID Connect Core, section 3.3.2.5](https://openid.net/specs/openid-connect-core-1_0.html#HybridAuthResponse).
+    fn id_token_beside(&mut self, asked: &Asked, sid: &str, code: &str) -> Option<String> {
+        let holder = Holder::of_session(self.state, &asked.client, sid, &asked.scope, self.now)?;
+        let expires = self.now + self.state.lifetimes.token;
+        let beside = Beside { code: Some(code), nonce: asked.nonce.as_deref(), ..Beside::default() };
+        asked.is_hybrid.then(|| {
+            let lie = self.state.lies(Misbehaviour::is_beside_code);
+            self.id_token(&holder, expires, beside, lie)
+        })
+    }
+
+    /// The fields of an answer, as the claims of a token.
+    fn signed_response(&mut self, client: &str, fields: &[(String, String)]) -> String {
+        let mut claims = json!({ "iss": self.issuer(), "aud": client, "exp": unix_seconds(self.now) + 600 });
+        for (name, value) in fields.iter().filter(|(name, _)| name != "iss") {
+            claims[name] = value.as_str().into();
+        }
+        let mut draft = Draft { header: self.header(), claims, signature: Signature::Good };
+        if let Some(lie) = self.state.lies(Misbehaviour::is_in_response) {
+            lie.spoil(&mut draft, unix_seconds(self.now));
+        }
+        self.sign(&draft)
     }
 
     fn send_back_error(&mut self, asked: &Asked, error: &str, description: Option<&str>) -> Response {
@@ -289,6 +332,10 @@ impl Desk<'_> {
         fields.extend(outcome.iter().map(|(name, value)| own(name, value)));
         if self.state.lies(|lie| *lie == M::CallbackCodeTwice).is_some() {
             fields.push(own("code", "another-code"));
+        }
+
+        if asked.is_signed {
+            fields = vec![own("response", &self.signed_response(&asked.client, &fields))];
         }
 
         let target = if asked.redirect_uri == OUT_OF_BAND {
@@ -331,14 +378,37 @@ impl Desk<'_> {
     }
 }
 
+fn is_hybrid(response_type: &str) -> bool {
+    matches!(response_type, "code id_token" | "id_token code")
+}
+
+/// How an answer travels, and whether it is signed: each way of asking has its own default.
+fn response_mode(asked: Option<&str>, is_hybrid: bool) -> (&str, bool) {
+    let default = if is_hybrid { "fragment" } else { "query" };
+    match asked.unwrap_or(default) {
+        "jwt" => (default, true),
+        mode => mode.strip_suffix(".jwt").map_or((mode, false), |mode| (mode, true)),
+    }
+}
+
 /// What is wrong with an authorization request whose client and redirect address are right.
 fn complaint(fields: &Fields) -> Option<(&'static str, &'static str)> {
     match fields.value("response_type") {
         None => return Some(("invalid_request", "Missing parameter: response_type")),
         Some("code") => {}
+        // Core, section 3.3.2.5: the answer of a hybrid flow never comes in a query.
+        Some(this) if is_hybrid(this) => {
+            if matches!(fields.value("response_mode"), Some("query" | "query.jwt")) {
+                return Some((
+                    "invalid_request",
+                    "Response_mode 'query' not allowed for implicit or hybrid flow",
+                ));
+            }
+        }
         Some(_) => return Some(("unsupported_response_type", "Unsupported response_type")),
     }
-    if !matches!(fields.value("response_mode"), None | Some("query" | "fragment" | "form_post")) {
+    let modes = ["query", "fragment", "form_post", "jwt", "query.jwt", "fragment.jwt", "form_post.jwt"];
+    if !fields.value("response_mode").is_none_or(|mode| modes.contains(&mode)) {
         return Some(("invalid_request", "Invalid parameter: response_mode"));
     }
     match (fields.value("code_challenge"), fields.value("code_challenge_method")) {

@@ -11,6 +11,14 @@ use super::{
 };
 use crate::{canary::Kind, encoding::unix_seconds, jwt, random};
 
+/// What an ID token is bound to.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Beside<'a> {
+    pub(super) access_token: Option<&'a str>,
+    pub(super) code: Option<&'a str>,
+    pub(super) nonce: Option<&'a str>,
+}
+
 impl Desk<'_> {
     /// An ID token without a login.
     pub(super) fn mint_id_token(&mut self, name: &str) -> String {
@@ -26,15 +34,14 @@ impl Desk<'_> {
             asked: "openid".to_owned(),
         };
         let lie = self.state.lies(Misbehaviour::is_in_id_token);
-        self.id_token(&holder, self.now + self.state.lifetimes.token, None, None, lie)
+        self.id_token(&holder, self.now + self.state.lifetimes.token, Beside::default(), lie)
     }
 
     pub(super) fn id_token(
         &mut self,
         holder: &Holder,
         expires: SystemTime,
-        access_token: Option<&str>,
-        nonce: Option<&str>,
+        beside: Beside<'_>,
         lie: Option<Misbehaviour>,
     ) -> String {
         if self.state.lies(|lie| *lie == Misbehaviour::KeyChangedBeforeSigning).is_some() {
@@ -44,11 +51,13 @@ impl Desk<'_> {
         let mut claims = self.claims(holder, "ID", expires);
         claims["aud"] = holder.client.as_str().into();
         add_session(holder, &mut claims);
-        if let Some(nonce) = nonce {
+        if let Some(nonce) = beside.nonce {
             claims["nonce"] = nonce.into();
         }
-        if let Some(token) = access_token {
-            claims["at_hash"] = jwt::half_hash(token, self.algorithm()).into();
+        for (name, value) in [("at_hash", beside.access_token), ("c_hash", beside.code)] {
+            if let Some(value) = value {
+                claims[name] = jwt::half_hash(value, self.algorithm()).into();
+            }
         }
         self.add_profile(holder.user, &mut claims);
         let mut draft = Draft { header: self.header(), claims, signature: Signature::Good };

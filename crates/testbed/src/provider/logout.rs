@@ -70,15 +70,19 @@ impl Desk<'_> {
                 .find(|(_, session)| session.cookie == cookie)
                 .map(|(sid, _)| sid.clone())
         });
+        let mut ended = None;
         match hint.as_ref().and_then(|claims| claims["sid"].as_str()) {
-            Some(sid) => self.end_session(sid),
+            Some(sid) => {
+                ended = self.state.sessions.contains_key(sid).then(|| sid.to_owned());
+                self.end_session(sid);
+            }
             None if of_cookie.is_some() => {
                 let action = format!("{}?{}", self.endpoint("logout/logout-confirm"), request.query());
                 return page::confirm_logout(&action);
             }
             None => {}
         }
-        self.after_logout(target, fields.value("state"))
+        self.after_logout(target, fields.value("state"), ended.as_deref())
     }
 
     /// The person has confirmed.
@@ -91,29 +95,37 @@ impl Desk<'_> {
                 .find(|(_, session)| session.cookie == cookie)
                 .map(|(sid, _)| sid.clone())
         });
-        if let Some(sid) = session {
-            self.end_session(&sid);
+        if let Some(sid) = &session {
+            self.end_session(sid);
         }
         let target = fields.value("post_logout_redirect_uri").filter(|target| self.allows_redirect(target));
-        self.after_logout(target, fields.value("state"))
+        self.after_logout(target, fields.value("state"), session.as_deref())
     }
 
-    fn after_logout(&mut self, target: Option<&str>, state: Option<&str>) -> Response {
+    /// What the browser sees once a session has ended: where there is an address for it, a hidden frame tells the client
+    /// ([OpenID Connect Front-Channel Logout](https://openid.net/specs/openid-connect-frontchannel-1_0.html)).
+    fn after_logout(&mut self, target: Option<&str>, state: Option<&str>, ended: Option<&str>) -> Response {
         use Misbehaviour as M;
         let state = match self.state.lies(|lie| matches!(lie, M::LogoutStateMissing | M::LogoutStateOther)) {
             Some(M::LogoutStateMissing) => None,
             Some(_) => Some("another-state"),
             None => state,
         };
-        let response = match target {
-            Some(target) => {
-                let separator = if target.contains('?') { '&' } else { '?' };
-                let query = state.map_or_else(String::new, |state| {
-                    format!("{separator}{}", encoding::form([("state", state)]))
-                });
-                Response::new(302).with_header("Location", &format!("{target}{query}"))
-            }
-            None => page::signed_out(),
+        let target = target.map(|target| {
+            let separator = if target.contains('?') { '&' } else { '?' };
+            let query = state.map_or_else(String::new, |state| {
+                format!("{separator}{}", encoding::form([("state", state)]))
+            });
+            format!("{target}{query}")
+        });
+        let frame = self.state.frame_uri.as_ref().zip(ended).map(|(uri, sid)| {
+            let separator = if uri.contains('?') { '&' } else { '?' };
+            format!("{uri}{separator}{}", encoding::form([("iss", self.issuer().as_str()), ("sid", sid)]))
+        });
+        let response = match (frame, target) {
+            (Some(frame), target) => page::signed_out_with_frame(&frame, target.as_deref()),
+            (None, Some(target)) => Response::new(302).with_header("Location", &target),
+            (None, None) => page::signed_out(),
         };
         let gone = format!("KEYCLOAK_IDENTITY=; Path={REALM_PATH}/; Max-Age=0");
         response.with_header("Set-Cookie", &gone)

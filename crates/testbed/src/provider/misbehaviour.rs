@@ -36,6 +36,26 @@ pub enum Misbehaviour {
     CallbackStateOther,
     /// The authorization response carries `code` twice.
     CallbackCodeTwice,
+    /// The signed answer (JARM) is not signed: `alg` is `none`.
+    ResponseAlgNone,
+    /// The signature of the signed answer is broken.
+    ResponseBrokenSignature,
+    /// The signed answer expired an hour ago.
+    ResponseExpired,
+    /// The signed answer has no `exp`.
+    ResponseMissingExpiry,
+    /// The signed answer has another `aud`.
+    ResponseOtherAudience,
+    /// The signed answer has no `aud`.
+    ResponseMissingAudience,
+    /// The signed answer has another `iss`.
+    ResponseOtherIssuer,
+    /// The signed answer has no `iss`.
+    ResponseMissingIssuer,
+    /// The ID token beside the code has no `c_hash`.
+    MissingCodeHash,
+    /// The `c_hash` of the ID token beside the code belongs to another code.
+    OtherCodeHash,
     /// The token reply has no ID token.
     IdTokenMissing,
     /// The ID token has another `iss`.
@@ -213,6 +233,25 @@ impl Misbehaviour {
         )
     }
 
+    pub(crate) fn is_in_response(&self) -> bool {
+        use Misbehaviour as M;
+        matches!(
+            self,
+            M::ResponseAlgNone
+                | M::ResponseBrokenSignature
+                | M::ResponseExpired
+                | M::ResponseMissingExpiry
+                | M::ResponseOtherAudience
+                | M::ResponseMissingAudience
+                | M::ResponseOtherIssuer
+                | M::ResponseMissingIssuer
+        )
+    }
+
+    pub(crate) fn is_beside_code(&self) -> bool {
+        matches!(self, Self::MissingCodeHash | Self::OtherCodeHash)
+    }
+
     pub(crate) fn is_in_logout_token(&self) -> bool {
         use Misbehaviour as M;
         matches!(
@@ -227,7 +266,7 @@ impl Misbehaviour {
         )
     }
 
-    /// Does the wrong to an ID token.
+    /// Does the wrong to an ID token, or to a signed answer.
     pub(crate) fn spoil(self, draft: &mut Draft, now: u64) {
         let Draft { header, claims, signature } = draft;
         let mut without = |name: &str| {
@@ -236,15 +275,21 @@ impl Misbehaviour {
             }
         };
         match self {
-            Self::MissingIssuer => without("iss"),
-            Self::MissingAudience => without("aud"),
+            Self::MissingIssuer | Self::ResponseMissingIssuer => without("iss"),
+            Self::MissingAudience | Self::ResponseMissingAudience => without("aud"),
             Self::MissingNonce => without("nonce"),
             Self::MissingSubject => without("sub"),
             Self::MissingIssuedAt => without("iat"),
-            Self::MissingExpiry => without("exp"),
-            Self::OtherIssuer | Self::RefreshOtherIssuer => claims["iss"] = "https://evil.example.com".into(),
+            Self::MissingExpiry | Self::ResponseMissingExpiry => without("exp"),
+            Self::MissingCodeHash => without("c_hash"),
+            Self::OtherCodeHash => claims["c_hash"] = "AAAAAAAAAAAAAAAAAAAAAA".into(),
+            Self::OtherIssuer | Self::RefreshOtherIssuer | Self::ResponseOtherIssuer => {
+                claims["iss"] = "https://evil.example.com".into();
+            }
             Self::RefreshOtherAuthTime => claims["auth_time"] = (now + 1).into(),
-            Self::OtherAudience | Self::RefreshOtherAudience => claims["aud"] = "somebody-else".into(),
+            Self::OtherAudience | Self::RefreshOtherAudience | Self::ResponseOtherAudience => {
+                claims["aud"] = "somebody-else".into();
+            }
             Self::ExtraAudience => claims["aud"] = json!([claims["aud"], "somebody-else"]),
             Self::ExtraAudienceWithoutParty => {
                 claims["aud"] = json!([claims["aud"], "somebody-else"]);
@@ -262,14 +307,14 @@ impl Misbehaviour {
                 claims["iat"] = (now + by.as_secs()).into();
                 claims["exp"] = (now + by.as_secs() + 300).into();
             }
-            Self::Expired => {
+            Self::Expired | Self::ResponseExpired => {
                 claims["iat"] = now.saturating_sub(3900).into();
                 claims["exp"] = now.saturating_sub(3600).into();
             }
             Self::NotYetValid => claims["nbf"] = (now + 3600).into(),
             Self::MissingAccessTokenHash => without("at_hash"),
             Self::OtherAccessTokenHash => claims["at_hash"] = "AAAAAAAAAAAAAAAAAAAAAA".into(),
-            Self::AlgNone => {
+            Self::AlgNone | Self::ResponseAlgNone => {
                 header["alg"] = "none".into();
                 *signature = Signature::Absent;
             }
@@ -282,7 +327,7 @@ impl Misbehaviour {
                 let with_secret = self == Self::AlgHs256WithSecret;
                 *signature = if with_secret { Signature::Secret } else { Signature::PublicKey };
             }
-            Self::BrokenSignature => *signature = Signature::Broken,
+            Self::BrokenSignature | Self::ResponseBrokenSignature => *signature = Signature::Broken,
             Self::UnknownCritical => {
                 header["crit"] = json!(["http://example.com/unknown"]);
                 header["http://example.com/unknown"] = true.into();

@@ -163,6 +163,8 @@ pub(crate) struct State {
     redirect_uris: Vec<String>,
     web_origins: Vec<String>,
     logout_uri: Option<String>,
+    /// Where a hidden frame tells the client of a sign-out.
+    frame_uri: Option<String>,
     opener_policy: Option<String>,
     users: Vec<User>,
     /// Which of the users is the client itself, once it has an account.
@@ -217,6 +219,7 @@ impl State {
             redirect_uris: setup.redirect_uris,
             web_origins: setup.web_origins,
             logout_uri: setup.logout_uri,
+            frame_uri: None,
             opener_policy: setup.opener_policy,
             users: setup.users,
             service_account: None,

@@ -107,6 +107,12 @@ impl<'w> Provider<'w> {
         self.world.with_provider(|state| state.keys_at = Some(random::base64url::<12>()));
     }
 
+    /// Tells the client of sign-outs by a hidden frame at this address, on a page of its own
+    /// ([OpenID Connect Front-Channel Logout](https://openid.net/specs/openid-connect-frontchannel-1_0.html)).
+    pub fn tell_sign_outs_in_a_frame(&self, uri: &str) {
+        self.world.with_provider(|state| state.frame_uri = Some(uri.to_owned()));
+    }
+
     /// Takes these methods of client authentication and no others (`client_secret_basic`, `none`, …), and says so.
     ///
     /// At the beginning a client may choose.

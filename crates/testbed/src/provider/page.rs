@@ -108,6 +108,19 @@ pub(super) fn confirm_logout(action: &str) -> Response {
     page(200, "Logging out", &body)
 }
 
+/// Tells a client by a hidden frame, and then lets the person go on, as Keycloak does.
+pub(super) fn signed_out_with_frame(frame: &str, target: Option<&str>) -> Response {
+    let onward = target.map_or_else(String::new, |target| {
+        format!("\n<a id=\"continue\" href=\"{}\">Continue</a>", escape_html(target))
+    });
+    let body = format!(
+        "<p class=\"instruction\">You are logging out from following apps</p>\n\
+         <iframe src=\"{}\" style=\"display:none;\"></iframe>{onward}",
+        escape_html(frame)
+    );
+    page(200, "Logging out", &body)
+}
+
 pub(super) fn signed_out() -> Response {
     notice("You are logged out", "You are logged out")
 }

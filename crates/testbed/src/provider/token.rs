@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use serde_json::json;
 
-use super::{Desk, Misbehaviour, State, client::ends, json, json_error, misbehaviour::Draft};
+use super::{Desk, Misbehaviour, State, claims::Beside, client::ends, json, json_error, misbehaviour::Draft};
 use crate::{
     canary::Kind,
     encoding,
@@ -236,7 +236,8 @@ impl Desk<'_> {
         });
         if holder.has_openid() {
             let lie = self.state.lies(Misbehaviour::is_in_id_token);
-            reply["id_token"] = self.id_token(&holder, expires, Some(&access_token), None, lie).into();
+            let beside = Beside { access_token: Some(&access_token), ..Beside::default() };
+            reply["id_token"] = self.id_token(&holder, expires, beside, lie).into();
         }
         reply["not-before-policy"] = 0.into();
         reply["scope"] = holder.scope().into();
@@ -317,7 +318,8 @@ impl Desk<'_> {
             reply.remove("expires_in");
         }
         if holder.has_openid() && self.state.lies(|lie| *lie == Misbehaviour::IdTokenMissing).is_none() {
-            reply["id_token"] = self.id_token(holder, expires, Some(&access_token), nonce, lie).into();
+            let beside = Beside { access_token: Some(&access_token), nonce, ..Beside::default() };
+            reply["id_token"] = self.id_token(holder, expires, beside, lie).into();
         }
         reply["not-before-policy"] = 0.into();
         reply["session_state"] = json!(holder.session);
