@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod kubernetes;
 mod mutation;
 mod oidc;
 mod runner;
@@ -18,7 +19,7 @@ pub struct Target {
 
 /// Returns every target.
 pub fn targets() -> impl Iterator<Item = Target> {
-    [oidc::TARGETS, vault::TARGETS].into_iter().flatten().copied()
+    [kubernetes::TARGETS, oidc::TARGETS, vault::TARGETS].into_iter().flatten().copied()
 }
 
 /// Returns the target of that name.

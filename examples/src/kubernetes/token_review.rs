@@ -57,7 +57,9 @@ impl TokenReview {
         if body.len() > Self::LIMIT {
             return Err(TokenReviewProblem::TooLong { limit: Self::LIMIT });
         }
-        let asked: Asked = serde_json::from_slice(body).map_err(|_| TokenReviewProblem::Malformed)?;
+        // RFC 8259, 8.1: JSON between systems is UTF-8, also in what nobody looks at.
+        let text = std::str::from_utf8(body).map_err(|_| TokenReviewProblem::Malformed)?;
+        let asked: Asked = serde_json::from_str(text).map_err(|_| TokenReviewProblem::Malformed)?;
         let version = VERSIONS.into_iter().find(|version| *version == asked.api_version);
         match version {
             Some(version) if asked.kind == KIND => Ok(Self { version, token: asked.spec.token }),
@@ -155,7 +157,8 @@ impl Mapping {
         self.map_claims(token.subject(), |name| token.claim(name))
     }
 
-    fn map_claims<'a>(&self, subject: &str, claim: impl Fn(&str) -> Option<&'a Value>) -> Answer {
+    /// Says who somebody is to the cluster whose claims somebody else has checked.
+    pub fn map_claims<'a>(&self, subject: &str, claim: impl Fn(&str) -> Option<&'a Value>) -> Answer {
         for (name, wanted) in &self.required {
             if find(&claim, name).and_then(Value::as_str) != Some(wanted) {
                 return Answer::Unknown("a claim that is required has another value");
@@ -270,6 +273,12 @@ mod tests {
             let parsed = TokenReview::parse(asked.to_string().as_bytes());
             assert_eq!(parsed.unwrap_err(), TokenReviewProblem::Malformed, "{asked}");
         }
+        let foreign = [
+            &br#"{"apiVersion":"authentication.k8s.io/v1","kind":"TokenReview","x":""#[..],
+            &[0xff],
+            br#"","spec":{"token":"t"}}"#,
+        ];
+        assert_eq!(TokenReview::parse(&foreign.concat()).unwrap_err(), TokenReviewProblem::Malformed);
         let long = vec![b' '; TokenReview::LIMIT + 1];
         assert!(matches!(TokenReview::parse(&long), Err(TokenReviewProblem::TooLong { .. })));
     }

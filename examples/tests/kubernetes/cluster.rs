@@ -92,26 +92,10 @@ impl Cluster {
         cluster
     }
 
-    /// Writes the kubeconfig: JSON is YAML, too.
+    /// Writes the kubeconfig.
     pub fn configure(&self, version: &str, arguments: &[&str]) {
-        let folder = self.home.path();
-        fs::write(folder.join("ca.pem"), &self.api.ca_pem).unwrap();
-        let mut all = vec!["--flow", "loopback", "--port", "0", "--issuer", &self.backend.issuer];
-        all.extend(["--client-id", &self.backend.client_id, "--client-secret-file", "client-secret"]);
-        all.extend(arguments);
-        let config = json!({
-            "apiVersion": "v1", "kind": "Config", "current-context": "c",
-            "clusters": [{"name": "c", "cluster": {
-                "server": self.api.address, "certificate-authority": folder.join("ca.pem")}}],
-            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "me"}}],
-            "users": [{"name": "me", "user": {"exec": {
-                "apiVersion": format!("client.authentication.k8s.io/{version}"),
-                "command": env!("CARGO_BIN_EXE_kube-credential"),
-                "args": all, "interactiveMode": "IfAvailable"}}}],
-        });
-        fs::write(folder.join("config"), config.to_string()).unwrap();
-        // Opened for a program of ours, which is told so.
-        fs::write(folder.join("client-secret"), self.backend.client_secret.expose_secret()).unwrap();
+        let Self { api, backend, home, .. } = self;
+        configure(home.path(), &api.address, &api.ca_pem, backend, (version, arguments));
     }
 
     /// Runs kubectl, at a terminal or without one.
@@ -133,6 +117,33 @@ impl Cluster {
         let pods = done(self.kubectl(Some(&terminal), &["get", "pods", "-o", "name"]));
         while_signing_in(&self.backend, self.home.path(), user, pods).await
     }
+}
+
+/// Writes a kubeconfig for that server, in that version and with these arguments of `kube-credential`. JSON is YAML, too.
+pub fn configure(
+    home: &Path,
+    server: &str,
+    ca_pem: &str,
+    backend: &Backend,
+    (version, arguments): (&str, &[&str]),
+) {
+    fs::write(home.join("ca.pem"), ca_pem).unwrap();
+    let mut all = vec!["--flow", "loopback", "--port", "0", "--issuer", &backend.issuer];
+    all.extend(["--client-id", &backend.client_id, "--client-secret-file", "client-secret"]);
+    all.extend(arguments);
+    let config = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "c",
+        "clusters": [{"name": "c", "cluster": {
+            "server": server, "certificate-authority": home.join("ca.pem")}}],
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "me"}}],
+        "users": [{"name": "me", "user": {"exec": {
+            "apiVersion": format!("client.authentication.k8s.io/{version}"),
+            "command": env!("CARGO_BIN_EXE_kube-credential"),
+            "args": all, "interactiveMode": "IfAvailable"}}}],
+    });
+    fs::write(home.join("config"), config.to_string()).unwrap();
+    // Opened for a program of ours, which is told so.
+    fs::write(home.join("client-secret"), backend.client_secret.expose_secret()).unwrap();
 }
 
 /// A home with a browser that leaves the addresses which it is to open in a file.

@@ -12,18 +12,22 @@ mod webapp;
 
 use std::process::ExitCode;
 
-use latchkey_tests::{Place, kubernetes, run};
+use latchkey_tests::{Behaviour, Place, kubernetes, run};
 
 fn main() -> ExitCode {
+    const NO_KUBECTL: &str = "there is no kubectl";
     let mut with_kubectl = kubectl::behaviours();
     if kubernetes::kubectl().is_none() {
-        const ABSENT: &str = "there is no kubectl";
-        for behaviour in &mut with_kubectl {
-            behaviour.not_on = &[(Place::Loopback, ABSENT), (Place::Real, ABSENT)];
-        }
+        leave_out(&mut with_kubectl, &[(Place::Loopback, NO_KUBECTL), (Place::Real, NO_KUBECTL)]);
     }
     let behaviours =
         [with_kubectl, kube_credential::behaviours(), token_review::behaviours(), webapp::behaviours()]
             .concat();
     run(&behaviours, &[Place::Loopback, Place::Real], Vec::new())
+}
+
+fn leave_out(behaviours: &mut [Behaviour], why: &'static [(Place, &'static str)]) {
+    for behaviour in behaviours {
+        behaviour.not_on = why;
+    }
 }

@@ -39,16 +39,17 @@ fn somebody() -> World {
     World::builder().clock(Clock::system()).build()
 }
 
-const AS_EVER: &str = "password:static-password username:static-user";
+pub const AS_EVER: &str = "password:static-password username:static-user";
 
 /// A Vault with the Kubernetes auth method, a secret, and a pod's file with a token.
-struct Pod {
+pub struct Pod {
     backend: Backend,
     mount: String,
     kv: String,
     folder: TempDir,
     good: String,
-    _api: Option<ApiServer>,
+    /// Kept, so that it goes on listening.
+    api: Option<ApiServer>,
 }
 
 impl Pod {
@@ -58,23 +59,36 @@ impl Pod {
 
     async fn with_ttl(backend: Backend, ttl: &str) -> Self {
         // The real Vault asks an API server; the double knows its tokens by itself.
-        let (api, good) = if backend.place == Place::Real {
+        if backend.place == Place::Real {
             let api = ApiServer::without_people().await.unwrap();
             let token = somebody().vault().service_account_token("default", "webapp", None);
             api.add_account(&token).unwrap();
-            (Some(api), token)
+            let mut pod = Self::of(backend, ttl, (&api.address, &api.ca_pem), &token, &token).await;
+            pod.api = Some(api);
+            pod
         } else {
-            (None, backend.world().vault().service_account_token("default", "webapp", None))
-        };
+            let token = backend.world().vault().service_account_token("default", "webapp", None);
+            Self::of(backend, ttl, ("https://127.0.0.1:1", "-----BEGIN CERTIFICATE-----"), "", &token).await
+        }
+    }
+
+    /// A pod of the cluster whose API server is there, trusted by that CA, and reviews tokens for whoever shows the token
+    /// `reviewer`.
+    pub async fn of(
+        backend: Backend,
+        ttl: &str,
+        (host, ca): (&str, &str),
+        reviewer: &str,
+        token: &str,
+    ) -> Self {
         let (mount, kv) = (backend.unique("kubernetes"), backend.unique("secret"));
         let admin = |path: String, body: Value| {
             let backend = &backend;
             async move { backend.admin(Method::Post, &path, body).await.unwrap() }
         };
         admin(format!("sys/auth/{mount}"), json!({"type": "kubernetes"})).await;
-        let host = api.as_ref().map_or("https://127.0.0.1:1", |api| &api.address);
-        let ca = api.as_ref().map_or("-----BEGIN CERTIFICATE-----", |api| &api.ca_pem);
-        let config = json!({"kubernetes_host": host, "kubernetes_ca_cert": ca, "token_reviewer_jwt": good});
+        let config =
+            json!({"kubernetes_host": host, "kubernetes_ca_cert": ca, "token_reviewer_jwt": reviewer});
         admin(format!("auth/{mount}/config"), config).await;
         let role = json!({
             "bound_service_account_names": ["webapp"], "bound_service_account_namespaces": ["default"],
@@ -87,7 +101,14 @@ impl Pod {
             .admin(Method::Put, &format!("sys/policies/acl/{kv}"), json!({"policy": policy}))
             .await
             .unwrap();
-        let pod = Self { mount, kv, folder: tempfile::tempdir().unwrap(), good, _api: api, backend };
+        let pod = Self {
+            mount,
+            kv,
+            folder: tempfile::tempdir().unwrap(),
+            good: token.to_owned(),
+            api: None,
+            backend,
+        };
         pod.write_secret("static-password").await;
         pod.write_token(&pod.good);
         pod
@@ -97,7 +118,7 @@ impl Pod {
         self.folder.path().join("token")
     }
 
-    fn write_token(&self, token: &str) {
+    pub fn write_token(&self, token: &str) {
         fs::write(self.token_file(), token).unwrap();
     }
 
@@ -117,7 +138,7 @@ impl Pod {
         command
     }
 
-    async fn start(&self, arguments: &[&str]) -> Service {
+    pub async fn start(&self, arguments: &[&str]) -> Service {
         let mut child = self.command("0", arguments).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut said = String::new();
@@ -139,7 +160,7 @@ impl Pod {
     }
 }
 
-struct Service {
+pub struct Service {
     child: Child,
     address: String,
     log: Lines<BufReader<ChildStderr>>,
@@ -163,7 +184,7 @@ impl Service {
     }
 
     /// Asks until that is the answer.
-    async fn until(&self, path: &str, status: u16, body: &str) {
+    pub async fn until(&self, path: &str, status: u16, body: &str) {
         let until = Instant::now() + Duration::from_secs(20);
         loop {
             let answer = self.get(path).await;
