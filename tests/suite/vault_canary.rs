@@ -7,8 +7,10 @@ use std::time::Duration;
 use latchkey_tests::{Backend, behaviours};
 use latchkey_transport::{Exchange, Secret};
 use latchkey_vault_client::auth::{AppRoleLogin, JwtConfigSettings, KubernetesConfigSettings, UserpassLogin};
+use latchkey_vault_client::identity::GroupSettings;
 use latchkey_vault_client::kv2::{Cas, PatchSecret, WriteSecret};
-use latchkey_vault_client::sys::{MountKind, MountRequest};
+use latchkey_vault_client::secret_store::{Layout, SecretStore, Terms, UserName, UserTokens};
+use latchkey_vault_client::sys::{MountKind, MountRequest, TuningSettings};
 use latchkey_vault_client::token::{LookupToken, RenewToken, RevokeToken, TokenRequest};
 use latchkey_vault_client::wrapping::{LookupWrapping, Rewrap, Unwrap, WrapValue};
 use latchkey_vault_client::{Error, Token};
@@ -21,6 +23,8 @@ behaviours! {
     no_value_about_another_token_shows_it,
     no_failed_login_shows_what_it_was_tried_with,
     no_set_up_of_an_auth_method_shows_its_secret,
+    no_store_of_a_user_shows_a_value_or_a_token,
+    no_look_at_mounts_and_identities_shows_ones_own_token,
 }
 
 /// Prints everything, and finds what must not be there.
@@ -143,4 +147,60 @@ async fn no_set_up_of_an_auth_method_shows_its_secret(backend: Backend) {
     let denied = vault(&backend).kubernetes(&kubernetes).setup().write_config(&settings).await.unwrap_err();
     witness.hears(&denied);
     witness.swears(&["canary-of-a-client", "canary.of.a-reviewer", root_token(&backend)]);
+}
+
+async fn no_store_of_a_user_shows_a_value_or_a_token(backend: Backend) {
+    let (mut witness, root, role) = (Witness::default(), root(&backend), backend.unique("users"));
+    let (user, terms) = (UserName::new(backend.unique("alice")).unwrap(), Terms::default());
+    let tokens = UserTokens::new(root.clone(), Layout::default());
+    witness.sees(&(&tokens, &user, &terms, Layout::default()));
+    tokens.prepare_role(&role, &terms).await.unwrap();
+    let by_role = tokens.issue_by_role(&role, &user, &terms).await.unwrap();
+    let own = tokens.issue_with_own_policy(&user, &terms).await.unwrap();
+    witness.sees(&(&by_role, &own));
+    witness.hears(&tokens.issue_by_role("no-such-role", &user, &terms).await.unwrap_err());
+    let store = SecretStore::new(vault(&backend).with_token(own.token()), user.clone());
+    witness.sees(&store);
+    let data = json!({"field": "p4ss-of-a-store", "other": 1});
+    witness.sees(&store.put("k", &data).await.unwrap());
+    witness.sees(&store.put("k", &data).await.unwrap());
+    witness.sees(&(store.get("k").await.unwrap(), store.field("k", "field").await.unwrap()));
+    witness.hears(&store.field("k", "none").await.unwrap_err());
+    witness.hears(&store.field("k", "other").await.unwrap_err());
+    witness.hears(&store.put("../x", &data).await.unwrap_err());
+    witness.hears(&store.put("k", &json!(["p4ss-of-a-store"])).await.unwrap_err());
+    witness.sees(&(store.list().await.unwrap(), store.list_fields("k").await.unwrap()));
+    witness.sees(&(store.status().await.unwrap(), store.keep_alive(Duration::from_secs(60)).await.unwrap()));
+    witness.sees(&(store.delete_field("k", "other").await.unwrap(), store.delete("k").await.unwrap()));
+    witness.sees(&(store.restore("k").await.unwrap(), store.purge("k").await.unwrap()));
+    tokens.withdraw_own_policy(&user).await.unwrap();
+    witness.hears(&store.put("k", &data).await.unwrap_err());
+    witness.hears(&store.list().await.unwrap_err());
+    let (one, other) = (by_role.token().expose_secret(), own.token().expose_secret());
+    witness.swears(&["p4ss-of-a-store", one, other, root_token(&backend)]);
+}
+
+async fn no_look_at_mounts_and_identities_shows_ones_own_token(backend: Backend) {
+    let (mut witness, root) = (Witness::default(), root(&backend));
+    let request = TokenRequest::default().with_policies(["default"]).with_ttl(Duration::from_secs(60));
+    let login = root.token().create(&request).await.unwrap();
+    let poor = vault(&backend).with_token(login.token());
+    for vault in [&root, &poor] {
+        let (sys, identity) = (vault.sys(), vault.identity());
+        witness.sees(&(sys, identity));
+        witness.sees(&sys.tuning(MountKind::AuthMethod, "token").await);
+        witness.sees(&sys.tuning(MountKind::SecretsEngine, "nowhere").await);
+        witness.sees(&sys.tune(MountKind::SecretsEngine, "nowhere", &TuningSettings::default()).await);
+        witness.sees(&sys.audit_devices().await);
+        witness.sees(&(identity.entities().await, identity.entity_aliases().await));
+        witness.sees(&(identity.groups().await, identity.group_aliases().await));
+        witness.sees(&(identity.entity("nobody").await, identity.group("nobody").await));
+        witness.sees(&identity.entity_of("nowhere", "nobody").await);
+        witness.sees(&identity.write_entity_alias("nobody", "nowhere", "nobody").await);
+        witness.sees(&identity.add_group_alias("nobody", "nowhere", "nobody").await);
+        witness.sees(&identity.write_group("no\nbody", &GroupSettings::internal()).await);
+        witness.sees(&vault.jwt("nowhere").setup().roles().await);
+        witness.sees(&vault.kubernetes("nowhere").setup().role("nobody").await);
+    }
+    witness.swears(&[login.token().expose_secret(), root_token(&backend)]);
 }
