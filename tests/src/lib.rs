@@ -5,6 +5,7 @@ mod behaviour;
 mod browser;
 pub mod kubernetes;
 mod memory;
+mod openbao;
 mod runner;
 mod terminal;
 
@@ -12,6 +13,7 @@ pub use backend::{Backend, MANAGEMENT, Place, READER, Site, User};
 pub use behaviour::{Behaviour, Run};
 pub use browser::{Browser, Page};
 pub use memory::MemoryTransport;
+pub use openbao::OwnOpenBao;
 pub use runner::{run, run_groups};
 pub use terminal::Terminal;
 

@@ -12,6 +12,7 @@ mod discovery;
 mod doubles;
 mod id_token;
 mod kv2;
+mod lifecycle;
 mod login;
 mod loopback;
 mod oidc_device;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
     let behaviours = [
         discovery::behaviours(),
         login::behaviours(),
+        lifecycle::behaviours(),
         id_token::behaviours(),
         vault_login::behaviours(),
         kv2::behaviours(),

@@ -27,5 +27,11 @@ pub use machine::{
 };
 pub use maybe::{BoxCall, BoxFuture, BoxGuard, MaybeSend, MaybeSync};
 pub use policy::{Draw, Policy};
+#[cfg(all(feature = "file-store", unix))]
+pub use source::FileStore;
 pub use source::{Failure, Granted, Source};
+#[cfg(feature = "oidc-flow")]
+pub use source::{GrantStore, InMemory, OidcToken, OidcTokens, StoreError};
+#[cfg(feature = "vault-client")]
+pub use source::{Jwts, SignIn, VaultTokens};
 pub use time::{Moment, Reading, Timeline};

@@ -40,7 +40,7 @@ pub(super) struct Task<V> {
     timeline: Timeline,
     held: Option<Arc<Held<V>>>,
     generations: u64,
-    flight: Option<(Flight, BoxFuture<'static, Outcome<V>>)>,
+    flight: Option<(Flight, Step, BoxFuture<'static, Outcome<V>>)>,
     /// What the last attempt failed of, until it is told.
     failed: Option<Failure>,
     observer: Option<Observer>,
@@ -128,8 +128,6 @@ impl<V: MaybeSend + MaybeSync + 'static> Task<V> {
             if verdict == Verdict::Adopted {
                 self.hold(token);
                 self.succeed();
-            } else {
-                self.give_back(token);
             }
         }
         if let Some((generation, certain)) = wishes.refused
@@ -159,7 +157,7 @@ impl<V: MaybeSend + MaybeSync + 'static> Task<V> {
                 Action::Wait { until } => return Some(until),
                 Action::Call { flight, step, .. } => {
                     let call = Caught(self.call(step));
-                    self.flight = Some((flight, Box::pin(call)));
+                    self.flight = Some((flight, step, Box::pin(call)));
                 }
                 Action::Abandon(_) => {
                     self.flight = None;
@@ -196,7 +194,7 @@ impl<V: MaybeSend + MaybeSync + 'static> Task<V> {
 
     /// Takes a call's end to the machine.
     fn land(&mut self, outcome: Outcome<V>) {
-        let Some((flight, _)) = self.flight.take() else { return };
+        let Some((flight, step, _)) = self.flight.take() else { return };
         let now = self.look_at_the_clocks();
         let (answer, token) = match outcome {
             Outcome::New(Granted { token, lease }) => (Answer::Granted(lease), Some(token)),
@@ -216,7 +214,8 @@ impl<V: MaybeSend + MaybeSync + 'static> Task<V> {
                 }
                 self.succeed();
             }
-            (_, Some(token)) => self.give_back(token),
+            // What a refresh brought has no life of its own: to revoke it would end the sign-in.
+            (_, Some(token)) if step == Step::SignIn => self.give_back(token),
             _ => {}
         }
     }
@@ -253,7 +252,7 @@ impl<V: MaybeSend + MaybeSync + 'static> Task<V> {
         let mut timer = self.shared.runtime.sleep(nap);
         let flight = &mut self.flight;
         poll_fn(|context| {
-            if let Some((_, call)) = flight
+            if let Some((_, _, call)) = flight
                 && let Poll::Ready(outcome) = call.as_mut().poll(context)
             {
                 return Poll::Ready(Some(outcome));

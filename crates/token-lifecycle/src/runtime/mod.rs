@@ -11,11 +11,16 @@ mod tokio;
 mod system;
 
 #[cfg(all(feature = "browser", target_arch = "wasm32"))]
+mod web_lock;
+
+#[cfg(all(feature = "browser", target_arch = "wasm32"))]
 pub use browser::Browser;
 #[cfg(all(feature = "thread", not(target_arch = "wasm32")))]
 pub use thread::Threads;
 #[cfg(all(feature = "tokio", not(target_arch = "wasm32")))]
 pub use tokio::Tokio;
+#[cfg(all(feature = "browser", target_arch = "wasm32"))]
+pub use web_lock::web_lock;
 
 use std::time::{Duration, UNIX_EPOCH};
 

@@ -3,6 +3,7 @@
 
 mod account;
 mod diagram;
+mod exhaustive;
 mod plan;
 mod random;
 mod world;

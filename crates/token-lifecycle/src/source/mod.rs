@@ -1,5 +1,19 @@
 //! Where tokens come from.
 
+#[cfg(all(feature = "file-store", unix))]
+mod file;
+#[cfg(feature = "oidc-flow")]
+mod oidc;
+#[cfg(feature = "vault-client")]
+mod vault;
+
+#[cfg(all(feature = "file-store", unix))]
+pub use file::FileStore;
+#[cfg(feature = "oidc-flow")]
+pub use oidc::{GrantStore, InMemory, OidcToken, OidcTokens, StoreError};
+#[cfg(feature = "vault-client")]
+pub use vault::{Jwts, SignIn, VaultTokens};
+
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
