@@ -2,6 +2,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 // What there is to know about a token, and about time.
+mod freshness;
 mod lease;
 mod time;
 
@@ -20,6 +21,7 @@ mod error;
 mod maybe;
 
 pub use error::Error;
+pub use freshness::Freshness;
 pub use keeper::{Keeper, KeeperBuilder, Kept, News, Status, Watch};
 pub use lease::Lease;
 pub use machine::{
