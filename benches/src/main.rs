@@ -10,6 +10,7 @@ mod documents;
 mod fleet;
 mod id_token;
 mod kv2_read;
+mod paging;
 mod report;
 mod server;
 
@@ -25,6 +26,7 @@ type Bench = fn() -> anyhow::Result<Vec<Measure>>;
 /// Every bench: its name, which a filter matches, and what it measures.
 const BENCHES: &[(&str, Bench)] = &[
     ("vault-client/kv2_read", kv2_read::measure),
+    ("vault-client/kv2_list", paging::measure),
     ("oidc-flow/id_token", id_token::measure),
     ("token-lifecycle/fleet", fleet::measure),
     ("token-lifecycle/contest", contest::measure),
