@@ -20,7 +20,6 @@ macro_rules! story {
 const DYNAMIC: &str =
     "clients are registered by an operator: this library neither registers itself nor looks for providers";
 const HYBRID: &str = "no answer brings an access token: the implicit flow is left out, as RFC 9700 advises";
-const DPOP: &str = "the double binds no tokens; shown on Keycloak and oidc-provider: `certified::tokens_are_bound_to_a_key`, `certified::a_provider_that_wants_its_nonce_in_the_proof_gets_it`";
 
 // One row, one line: a table.
 #[rustfmt::skip]
@@ -88,10 +87,10 @@ pub(super) const ROWS: &[Row] = &[
     row(Logout, "oidcc-client-test-session-management", "see the session change", Not("it takes frames of a browser; what a page of ours says and hears in them is shown in oidc-flow's own tests (`Client::session_check`)")),
     row(Logout, "oidcc-client-test-3rd-party-init-login", "begin a login that somebody else asked for", story!(begins_a_login_for_others)),
     // FAPI 2.
-    row(Fapi, "fapi2-security-profile-final-client-test-happy-path", "sign in with DPoP and its nonce", Not(DPOP)),
-    row(Fapi, "fapi2-security-profile-final-client-test-happy-path-no-dpop-nonce", "sign in with DPoP", Not(DPOP)),
-    row(Fapi, "fapi2-security-profile-final-client-test-rs-dpop-auth-scheme-case-insensitivity", "take the challenge in any case", Not(DPOP)),
-    row(Fapi, "fapi2-security-profile-final-client-refresh-token-test", "refresh with the same key", Not(DPOP)),
+    row(Fapi, "fapi2-security-profile-final-client-test-happy-path", "sign in with DPoP and its nonce", story!(binds_tokens_with_a_nonce)),
+    row(Fapi, "fapi2-security-profile-final-client-test-happy-path-no-dpop-nonce", "sign in with DPoP", story!(binds_tokens_to_a_key)),
+    row(Fapi, "fapi2-security-profile-final-client-test-rs-dpop-auth-scheme-case-insensitivity", "take the token type in any case", story!(takes_dpop_in_any_case)),
+    row(Fapi, "fapi2-security-profile-final-client-refresh-token-test", "refresh with the same key", story!(refreshes_with_the_same_key)),
     row(Fapi, "fapi2-security-profile-final-client-test-discovery-issuer-mismatch", "refuse the configuration of another issuer", Aborts(Lie::DiscoveryIssuer, "oidc_provider_issuer_mismatch")),
     row(Fapi, "fapi2-security-profile-final-client-test-invalid-authorization-response-iss", "stop at another `iss` before the token call", Aborts(Lie::CallbackIssuerOther, "oidc_callback_issuer_mismatch")),
     row(Fapi, "fapi2-security-profile-final-client-test-remove-authorization-response-iss", "stop without the announced `iss` before the token call", Aborts(Lie::CallbackIssuerMissing, "oidc_callback_issuer_missing")),

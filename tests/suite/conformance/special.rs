@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use latchkey_oidc_flow::{
-    Algorithm, Authentication, AwsLc, CallbackParams, Client, Error, InitiatedLogin, Prompt, Provider,
-    Refreshed, RefreshedTokens, ResponseMode, Tokens,
+    Algorithm, Authentication, AwsLc, AwsLcSigner, CallbackParams, Client, Dpop, Error, InitiatedLogin,
+    Prompt, Provider, Refreshed, RefreshedTokens, ResponseMode, Tokens,
 };
 use latchkey_testbed::{Algorithm as Signing, Misbehaviour as Lie};
 use latchkey_tests::{Browser, Page};
@@ -449,5 +449,52 @@ pub(super) async fn begins_a_login_for_others(bench: Bench) -> Verdict {
     let wishes = bench.authorize(&client).initiated_by(&initiated).unwrap();
     let tokens = bench.login(&client, wishes).await.unwrap();
     bench.userinfo(&client, &tokens).await.unwrap();
+    bench.accepted()
+}
+
+/// A client with a key of its own, beside its secret.
+async fn bound(bench: &Bench) -> Client {
+    let pem = AwsLcSigner::generate(Algorithm::Es256).unwrap();
+    let signer = AwsLcSigner::from_pem(Algorithm::Es256, &pem).unwrap();
+    let public_key = signer.public_key().unwrap();
+    let dpop = Dpop::new(signer, &public_key, &mut SystemRandom).unwrap();
+    bench.client().await.unwrap().with_dpop(dpop)
+}
+
+pub(super) async fn binds_tokens_to_a_key(bench: Bench) -> Verdict {
+    let done = bench.run_with(&bound(&bench).await).await.unwrap();
+    let subject = done.tokens.id_token.subject();
+    // Neither without a key nor with another one is the token worth anything.
+    for thief in [bound(&bench).await, bench.client().await.unwrap()] {
+        let stolen = thief.userinfo(&done.tokens.access_token, subject, bench.now()).await;
+        assert!(stolen.is_err(), "{stolen:?}");
+    }
+    bench.accepted()
+}
+
+pub(super) async fn binds_tokens_with_a_nonce(bench: Bench) -> Verdict {
+    bench.world().provider().want_dpop_nonce("a-nonce-of-the-provider");
+    let client = bound(&bench).await;
+    bench.run_with(&client).await.unwrap();
+    assert_eq!(bench.asked("/token"), 2, "once to hear of the nonce");
+    bench.world().provider().want_dpop_nonce("another-nonce");
+    bench.run_with(&client).await.unwrap();
+    bench.accepted()
+}
+
+pub(super) async fn takes_dpop_in_any_case(bench: Bench) -> Verdict {
+    bench.misbehave(Lie::TokenTypeOtherCase);
+    bench.run_with(&bound(&bench).await).await.unwrap();
+    bench.accepted()
+}
+
+pub(super) async fn refreshes_with_the_same_key(bench: Bench) -> Verdict {
+    let client = bound(&bench).await;
+    let done = bench.run_with(&client).await.unwrap();
+    let (subject, grant) = (done.tokens.id_token.subject(), done.tokens.grant().unwrap());
+    let stolen = bound(&bench).await.refresh(&grant, bench.now()).await;
+    assert!(stolen.is_err(), "{stolen:?}");
+    let refreshed = client.refresh(&grant, bench.now()).await.unwrap().release();
+    client.userinfo(&refreshed.access_token, subject, bench.now()).await.unwrap();
     bench.accepted()
 }

@@ -32,6 +32,7 @@ impl Desk<'_> {
             signed_in: self.now,
             session_end: self.now + self.state.lifetimes.session,
             asked: "openid".to_owned(),
+            key: None,
         };
         let lie = self.state.lies(Misbehaviour::is_in_id_token);
         self.id_token(&holder, self.now + self.state.lifetimes.token, Beside::default(), lie)
@@ -76,6 +77,9 @@ impl Desk<'_> {
         claims["realm_access"] =
             json!({"roles": ["offline_access", "uma_authorization", "default-roles-hashicorp"]});
         claims["scope"] = holder.scope().into();
+        if let Some(key) = &holder.key {
+            claims["cnf"] = json!({ "jkt": key });
+        }
         self.add_profile(holder.user, &mut claims);
         if holder.session.is_none() {
             claims["client_id"] = holder.client.as_str().into();

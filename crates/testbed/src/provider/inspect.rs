@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{
-    Desk, Misbehaviour, json, json_error,
+    Desk, Misbehaviour,
+    dpop::Unproven,
+    json, json_error,
     misbehaviour::{Draft, Signature},
     token::Access,
 };
@@ -46,7 +48,19 @@ impl Desk<'_> {
             }
             None => {}
         }
-        let Some(token) = bearer.or(in_form) else { return refuse(401, "") };
+        let bound = request.header("Authorization").and_then(|value| {
+            let (scheme, token) = value.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("DPoP").then(|| token.to_owned())
+        });
+        if let Some(token) = &bound
+            && let Err(refusal) = self.check_bound(request, token)
+        {
+            return refusal;
+        }
+        let Some(token) = bound.as_deref().or(bearer).or(in_form) else { return refuse(401, "") };
+        if bound.is_none() && self.access(token).is_some_and(|access| access.holder.key.is_some()) {
+            return refuse(401, ", error=\"invalid_token\", error_description=\"DPoP proof is missing\"");
+        }
         let (user, client, asked) = match self.access(token) {
             Some(access) if access.holder.has_openid() => {
                 let holder = &access.holder;
@@ -82,6 +96,24 @@ impl Desk<'_> {
             .with_header("Cache-Control", "no-store")
             .with_header("Content-Type", "application/jwt")
             .with_body(signed)
+    }
+
+    /// [RFC 9449, section 7](https://www.rfc-editor.org/rfc/rfc9449#section-7): the key that the token is bound to is
+    /// proven, for this token.
+    fn check_bound(&mut self, request: &Request, token: &str) -> Result<(), Response> {
+        let refuse = |error: &str| {
+            let challenge = format!("DPoP error=\"{error}\", algs=\"ES256 EdDSA RS256 PS256\"");
+            Response::new(401).with_header("WWW-Authenticate", &challenge)
+        };
+        let key = match self.proven_key(request, Some(token)) {
+            Ok(key) => key,
+            Err(Unproven::Invalid(_)) => return Err(refuse("invalid_dpop_proof")),
+            Err(Unproven::NonceWanted(nonce)) => {
+                return Err(refuse("use_dpop_nonce").with_header("DPoP-Nonce", &nonce));
+            }
+        };
+        let wanted = self.access(token).and_then(|access| access.holder.key.clone());
+        if key.is_some() && key == wanted { Ok(()) } else { Err(refuse("invalid_token")) }
     }
 
     /// Claims of somebody else, and where more can be had:

@@ -48,6 +48,7 @@ impl Desk<'_> {
             "introspection_endpoint_auth_methods_supported": methods,
             "revocation_endpoint_auth_methods_supported": methods,
             "scopes_supported": ["openid", "profile", "email", "address", "phone", "roles", "offline_access"],
+            "dpop_signing_alg_values_supported": ["ES256", "EdDSA", "RS256", "PS256"],
             "claim_types_supported": ["normal"],
             "claims_supported": ["iss", "sub", "aud", "exp", "iat", "name", "given_name", "family_name",
                 "preferred_username", "email", "acr", "azp", "nonce", "auth_time"],

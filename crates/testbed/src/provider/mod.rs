@@ -5,6 +5,7 @@ mod claims;
 mod client;
 mod cors;
 mod device;
+mod dpop;
 mod inspect;
 mod logout;
 mod metadata;
@@ -179,6 +180,8 @@ pub(crate) struct State {
     client_methods: Option<Vec<String>>,
     /// What opens the endpoint of distributed claims, once it was told.
     claims_token: Option<String>,
+    /// What every proof of a client's key must hold, where that is wanted.
+    dpop_nonce: Option<String>,
     pages: HashMap<String, authorize::Page>,
     pushed: HashMap<String, authorize::Pushed>,
     codes: HashMap<String, authorize::Grant>,
@@ -230,6 +233,7 @@ impl State {
             keys_at: None,
             client_methods: None,
             claims_token: None,
+            dpop_nonce: None,
             pages: HashMap::new(),
             pushed: HashMap::new(),
             codes: HashMap::new(),

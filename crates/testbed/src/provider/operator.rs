@@ -107,6 +107,12 @@ impl<'w> Provider<'w> {
         self.world.with_provider(|state| state.keys_at = Some(random::base64url::<12>()));
     }
 
+    /// Wants this nonce in every proof of a client's key from now on
+    /// ([RFC 9449, section 8](https://www.rfc-editor.org/rfc/rfc9449#section-8)).
+    pub fn want_dpop_nonce(&self, nonce: &str) {
+        self.world.with_provider(|state| state.dpop_nonce = Some(nonce.to_owned()));
+    }
+
     /// Tells the client of sign-outs by a hidden frame at this address, on a page of its own
     /// ([OpenID Connect Front-Channel Logout](https://openid.net/specs/openid-connect-frontchannel-1_0.html)).
     pub fn tell_sign_outs_in_a_frame(&self, uri: &str) {

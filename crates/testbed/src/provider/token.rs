@@ -32,6 +32,8 @@ pub(super) struct Holder {
     pub(super) session_end: SystemTime,
     /// As it was asked for.
     pub(super) asked: String,
+    /// The thumbprint of the key that its tokens are bound to.
+    pub(super) key: Option<String>,
 }
 
 impl Holder {
@@ -51,6 +53,7 @@ impl Holder {
             signed_in: session.started,
             session_end: session.started + state.lifetimes.session,
             asked: asked.to_owned(),
+            key: None,
         })
     }
 
@@ -107,9 +110,13 @@ impl Desk<'_> {
             Ok(client) => client,
             Err(refusal) => return refusal,
         };
+        let key = match self.proven_key(request, None) {
+            Ok(key) => key,
+            Err(unproven) => return unproven.at_token_endpoint(),
+        };
         match grant_type {
-            "authorization_code" => self.redeem(&client, &form),
-            "refresh_token" => self.refresh(&client, &form),
+            "authorization_code" => self.redeem(&client, &form, key),
+            "refresh_token" => self.refresh(&client, &form, key),
             "client_credentials" => self.service_account(&client, &form),
             DEVICE_CODE => self.poll_device(&client, &form),
             TOKEN_EXCHANGE => self.exchange(&client, &form),
@@ -117,7 +124,7 @@ impl Desk<'_> {
         }
     }
 
-    fn redeem(&mut self, client: &str, form: &Fields) -> Response {
+    fn redeem(&mut self, client: &str, form: &Fields, key: Option<String>) -> Response {
         let refuse = |description| json_error(400, "invalid_grant", Some(description));
         let Some(code) = form.value("code") else {
             return json_error(400, "invalid_request", Some("Missing parameter: code"));
@@ -159,11 +166,12 @@ impl Desk<'_> {
         let Some(holder) = Holder::of_session(self.state, client, &sid, &scope, now) else {
             return refuse("Session not active");
         };
+        let holder = Holder { key, ..holder };
         let lie = self.state.lies(Misbehaviour::is_in_id_token);
         self.grant_tokens(&holder, nonce.as_deref(), lie)
     }
 
-    fn refresh(&mut self, client: &str, form: &Fields) -> Response {
+    fn refresh(&mut self, client: &str, form: &Fields, key: Option<String>) -> Response {
         let refuse = |description| json_error(400, "invalid_grant", Some(description));
         let Some(token) = form.value("refresh_token") else {
             return json_error(400, "invalid_request", Some("No refresh token"));
@@ -178,6 +186,11 @@ impl Desk<'_> {
         }
         if now >= refresh.expires {
             return refuse("Token is not active");
+        }
+        // RFC 9449, section 5: a refresh token of a client that has no other proof of itself is bound too; this double
+        // binds it for every client.
+        if refresh.holder.key.is_some() && refresh.holder.key != key {
+            return refuse("DPoP proof key does not match the one of the refresh token");
         }
         let asked = form.value("scope").unwrap_or_default();
         if asked.split_whitespace().any(|scope| !SCOPES.contains(&scope)) {
@@ -194,6 +207,7 @@ impl Desk<'_> {
         let Some(holder) = Holder::of_session(self.state, client, &sid, &scope, now) else {
             return refuse("Session not active");
         };
+        let holder = Holder { key, ..holder };
         let lie = self.state.lies(Misbehaviour::is_in_refreshed_id_token);
         let keeps = self.state.lies(|lie| *lie == Misbehaviour::RefreshKeepsToken).is_some();
         let mut response = self.grant_tokens(&holder, None, lie);
@@ -226,6 +240,7 @@ impl Desk<'_> {
             signed_in: self.now,
             session_end,
             asked: form.value("scope").unwrap_or_default().to_owned(),
+            key: None,
         };
         let Handed { access_token, expires } = self.hand_out_access(&holder);
         let mut reply = json!({
@@ -310,7 +325,12 @@ impl Desk<'_> {
             "expires_in": encoding::remaining(expires, self.now),
             "refresh_expires_in": encoding::remaining(refresh_expires, self.now),
             "refresh_token": refresh_token,
-            "token_type": if token_type.is_some() { "bEARER" } else { "Bearer" },
+            "token_type": match (token_type.is_some(), holder.key.is_some()) {
+                (false, false) => "Bearer",
+                (true, false) => "bEARER",
+                (false, true) => "DPoP",
+                (true, true) => "dpOP",
+            },
         });
         if self.state.lies(|lie| *lie == Misbehaviour::NoExpiresIn).is_some()
             && let Some(reply) = reply.as_object_mut()
