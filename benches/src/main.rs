@@ -13,6 +13,7 @@ mod kv2_read;
 mod paging;
 mod report;
 mod server;
+mod token;
 
 use std::path::PathBuf;
 
@@ -28,6 +29,7 @@ const BENCHES: &[(&str, Bench)] = &[
     ("vault-client/kv2_read", kv2_read::measure),
     ("vault-client/kv2_list", paging::measure),
     ("oidc-flow/id_token", id_token::measure),
+    ("token-lifecycle/token", token::measure),
     ("token-lifecycle/fleet", fleet::measure),
     ("token-lifecycle/contest", contest::measure),
     ("oidc-flow/code_flow", code_flow::measure),

@@ -13,6 +13,7 @@ mod doubles;
 mod id_token;
 mod kv2;
 mod lifecycle;
+mod lifecycle_oidc;
 mod login;
 mod loopback;
 mod oidc_device;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         discovery::behaviours(),
         login::behaviours(),
         lifecycle::behaviours(),
+        lifecycle_oidc::behaviours(),
         id_token::behaviours(),
         vault_login::behaviours(),
         kv2::behaviours(),

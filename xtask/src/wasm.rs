@@ -15,8 +15,10 @@ const TARGET: &str = "wasm32-unknown-unknown";
 const NATIVE_ONLY: &[&str] = &["latchkey-testbed"];
 
 /// What a browser build turns on beyond the defaults: (package, feature).
-const EXTRA_FEATURES: &[(&str, &str)] =
-    &[("latchkey-transport", "system-random"), ("latchkey-token-lifecycle", "browser")];
+const EXTRA_FEATURES: &[(&str, &str)] = &[
+    ("latchkey-transport", "system-random"),
+    ("latchkey-token-lifecycle", "browser,vault-client,oidc-flow"),
+];
 
 /// Debian's compilers for its web browsers: newer than the stable ones, with the library's source beside them.
 const DEBIAN_PACKAGES: &[&str] = &["rustc-web", "cargo-web", "rust-web-src", "lld-22"];
