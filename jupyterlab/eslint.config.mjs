@@ -16,6 +16,7 @@ export default defineConfig([
       'static',
       'rspack.config.js',
       'ui-tests',
+      'scripts',
       'style'
     ]
   },

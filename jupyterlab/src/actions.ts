@@ -128,7 +128,6 @@ export class Actions implements IActions {
             'The kernel of %2 has its secret again.',
             'The kernel of %2 has its %1 secrets again.',
             restored.count,
-            restored.count,
             target.title
           ),
           { autoClose: 4000 }

@@ -9,17 +9,16 @@ let loading: Promise<typeof Engine> | undefined;
 
 /** Loads the engine once. What failed may be tried again. */
 export function loadEngine(): Promise<typeof Engine> {
-  loading ??= import('../engine/index').then(
-    async engine => {
-      await engine.init();
-      return engine;
-    },
-    error => {
-      throw error;
-    }
-  );
-  loading.catch(() => {
+  loading ??= load().catch(error => {
     loading = undefined;
+    throw error;
   });
   return loading;
+}
+
+async function load(): Promise<typeof Engine> {
+  const engine = await import('../engine/index');
+  // Written like this, the builder packs the file, and finds it wherever the extension is served from.
+  await engine.init(new URL('../engine/engine_bg.wasm', import.meta.url));
+  return engine;
 }

@@ -8,7 +8,7 @@ import { codeOf } from './signin/flow';
 
 /** A sentence for an error. It never holds a token, a code or a value: the engine's errors have none. */
 export function describe(error: unknown, trans: TranslationBundle): string {
-  const known = sentences(trans)[codeOf(error)];
+  const known = sentences(trans)[codeOf(error) as Engine.ErrorCode];
   const ours = error as Partial<Engine.LatchkeyError> | null | undefined;
   if (codeOf(error) === 'hub_scope_missing') {
     return trans.__(
@@ -23,18 +23,22 @@ export function describe(error: unknown, trans: TranslationBundle): string {
 
 /** Whether the person must sign in again. */
 export function needsSignIn(error: unknown): boolean {
-  return ['not_signed_in', 'vault_token_invalid'].includes(codeOf(error));
+  return ['engine_not_signed_in', 'vault_token_invalid'].includes(codeOf(error));
 }
 
-function sentences(trans: TranslationBundle): Record<string, string | undefined> {
+function sentences(trans: TranslationBundle): Partial<Record<Engine.ErrorCode, string>> {
+  // A browser does not say which of them it was.
+  const noAnswer = trans.__(
+    'There was no answer. Either the server cannot be reached, or it does not let this page in (CORS): the check of the set-up tells which.'
+  );
   return {
     engine_blocked: trans.__(
       "The page's Content-Security-Policy forbids WebAssembly. An administrator must add 'wasm-unsafe-eval' to script-src."
     ),
     engine_unavailable: trans.__('The engine of Latchkey could not be loaded from this server.'),
-    not_signed_in: trans.__('You are not signed in.'),
-    cancelled: trans.__('Cancelled.'),
-    hub_auth_state_absent: trans.__(
+    engine_not_signed_in: trans.__('You are not signed in.'),
+    engine_cancelled: trans.__('Cancelled.'),
+    hub_auth_state_off: trans.__(
       'The hub keeps no auth state. An administrator must set enable_auth_state and JUPYTERHUB_CRYPT_KEY.'
     ),
     hub_id_token_missing: trans.__(
@@ -55,9 +59,8 @@ function sentences(trans: TranslationBundle): Record<string, string | undefined>
     vault_cas_mismatch: trans.__('Somebody else has saved a newer version in the meantime.'),
     vault_token_invalid: trans.__('Your token has ended. Sign in again.'),
     vault_permission_denied: trans.__('You may not do this here.'),
-    transport_unreachable: trans.__(
-      'There was no answer. Either the server cannot be reached, or it does not let this page in (CORS): the check of the set-up tells which.'
-    ),
+    transport_lost: noAnswer,
+    transport_unreachable: noAnswer,
     transport_timed_out: trans.__('The server took too long to answer.'),
     oidc_login_required: trans.__('The provider wants to see you again.'),
     oidc_access_denied: trans.__('The provider refused, or you pressed Cancel there.'),

@@ -116,6 +116,15 @@ export class Latchkey implements ILatchkey {
     return session;
   }
 
+  /** What the panel does when it is shown: once, and not for somebody who has signed out. */
+  async greet(): Promise<void> {
+    if (this._mayGreet && this.isConfigured) {
+      this._mayGreet = false;
+      await this.open();
+      await this.trySilently();
+    }
+  }
+
   /** Signs in with what the hub holds, where that is allowed. Says whether somebody is signed in. */
   async trySilently(): Promise<boolean> {
     const { vaultUrl, jwtMount, signInSilently } = this.settings.values;
@@ -131,6 +140,7 @@ export class Latchkey implements ILatchkey {
 
   /** Ends the session; the Vault forgets the token first. */
   async signOut(): Promise<void> {
+    this._mayGreet = false;
     this.signIn.cancel();
     await this._session?.signOut({ revoke: true });
     this._changed.emit();
@@ -195,6 +205,7 @@ export class Latchkey implements ILatchkey {
   private _keeper: Engine.Keeper | undefined;
   private _unsubscribe: (() => void) | undefined;
   private _opened = '';
+  private _mayGreet = true;
 }
 
 /** What a session depends on. */

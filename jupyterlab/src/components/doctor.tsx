@@ -16,6 +16,8 @@ export class DoctorBody extends ReactWidget {
   ) {
     super();
     this.addClass('lk-doctor');
+    // It scrolls, so that the keyboard must reach it.
+    this.node.tabIndex = 0;
   }
 
   protected render(): JSX.Element {

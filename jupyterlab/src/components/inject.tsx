@@ -78,7 +78,6 @@ export class InjectBody extends ReactWidget implements Dialog.IBodyWidget<IChoic
             {trans._n(
               'One more client is connected to this kernel. Whoever it is can read what you put there.',
               '%1 more clients are connected to this kernel. Whoever they are can read what you put there.',
-              others,
               others
             )}
           </p>

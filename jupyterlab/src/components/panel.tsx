@@ -8,6 +8,7 @@ import {
   addIcon,
   refreshIcon
 } from '@jupyterlab/ui-components';
+import type { Message } from '@lumino/messaging';
 import * as React from 'react';
 
 import { describe } from '../errors';
@@ -36,13 +37,36 @@ export class PanelWidget extends ReactWidget {
     this.node.setAttribute('aria-label', _panel.trans.__('Secrets'));
   }
 
+  /** Nothing is drawn, asked for or loaded before somebody sees it. */
   protected render(): JSX.Element {
+    if (!this._wasShown) {
+      return <></>;
+    }
     return (
       <PanelContext.Provider value={this._panel}>
         <Panel />
       </PanelContext.Provider>
     );
   }
+
+  protected onAfterAttach(message: Message): void {
+    super.onAfterAttach(message);
+    this._onSeen();
+  }
+
+  protected onAfterShow(message: Message): void {
+    super.onAfterShow(message);
+    this._onSeen();
+  }
+
+  private _onSeen(): void {
+    if (this.isVisible && !this._wasShown) {
+      this._wasShown = true;
+      this.update();
+    }
+  }
+
+  private _wasShown = false;
 }
 
 type View =
@@ -71,15 +95,15 @@ function Panel(): JSX.Element {
   if (!identity) {
     return (
       <>
-        <header className="lk-header">
+        <div className="lk-header">
           <h2>{trans.__('Secrets')}</h2>
-        </header>
+        </div>
         <SignIn />
-        <footer className="lk-footer">
+        <div className="lk-footer">
           <button className="lk-link" onClick={() => actions.runDoctor()}>
             {trans.__('Check the set-up …')}
           </button>
-        </footer>
+        </div>
       </>
     );
   }
@@ -114,7 +138,7 @@ function Who(): JSX.Element {
     token: trans.__('with a Vault token')
   }[identity.way];
   return (
-    <header className="lk-header">
+    <div className="lk-header">
       <div className="lk-who">
         <strong className="lk-person">{identity.name || trans.__('Signed in')}</strong>
         <span className="lk-hint">
@@ -128,7 +152,7 @@ function Who(): JSX.Element {
       >
         {trans.__('Sign out')}
       </Button>
-    </header>
+    </div>
   );
 }
 

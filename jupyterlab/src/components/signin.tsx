@@ -15,7 +15,11 @@ export function SignIn(): JSX.Element {
   useSignal(latchkey.signIn.changed);
   useSignal(latchkey.settings.changed);
   // The window opens in the click: what it needs must be there by then.
-  React.useEffect(() => void latchkey.open().catch(() => undefined), [latchkey]);
+  const isSet = latchkey.isConfigured;
+  React.useEffect(() => {
+    // What fails is told when somebody presses the button.
+    void latchkey.greet().catch(() => undefined);
+  }, [latchkey, isSet]);
   const { state } = latchkey.signIn;
   const all = ways(latchkey.settings.values, trans);
   const usable = all.filter(way => !way.missing);

@@ -10,16 +10,16 @@ export function timeLeft(milliseconds: number | undefined, trans: TranslationBun
   }
   const seconds = Math.max(0, Math.floor(milliseconds / 1000));
   if (seconds < 60) {
-    return trans._n('%1 second', '%1 seconds', seconds, seconds);
+    return trans._n('%1 second', '%1 seconds', seconds);
   }
   const minutes = Math.floor(seconds / 60);
   if (minutes < 120) {
-    return trans._n('%1 minute', '%1 minutes', minutes, minutes);
+    return trans._n('%1 minute', '%1 minutes', minutes);
   }
   const hours = Math.floor(minutes / 60);
   return hours < 72
-    ? trans._n('%1 hour', '%1 hours', hours, hours)
-    : trans._n('%1 day', '%1 days', Math.floor(hours / 24), Math.floor(hours / 24));
+    ? trans._n('%1 hour', '%1 hours', hours)
+    : trans._n('%1 day', '%1 days', Math.floor(hours / 24));
 }
 
 /** A time of the server in the person's own way of writing. */

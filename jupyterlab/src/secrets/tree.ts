@@ -376,26 +376,21 @@ function visible(roots: readonly INode[]): IRow[] {
   return rows;
 }
 
-/** The nodes whose path has the text, with everything above them. */
+/** The nodes whose path has the text, with everything above them, and below them what is open. */
 function filtered(roots: readonly INode[], wanted: string): IRow[] {
-  const walk = (nodes: readonly INode[], level: number): IRow[] => {
+  const isHit = ({ kind, name, path }: INode) =>
+    (kind === 'mount' || kind === 'field' ? name : path).toLowerCase().includes(wanted);
+  const walk = (nodes: readonly INode[], level: number, isShown: boolean): IRow[] => {
     const kept = nodes
       .map(node => {
-        const text = node.kind === 'field' ? node.name : `${node.mount}/${node.path}`;
-        const below = walk(node.children, level + 1);
-        const isHit = text.toLowerCase().includes(wanted);
-        return { node, below: isHit && node.isOpen ? walkOpen(node, level + 1) : below, isHit };
+        const isWanted = isShown || isHit(node);
+        return { node, isWanted, below: walk(node.children, level + 1, isWanted && node.isOpen) };
       })
-      .filter(({ below, isHit }) => isHit || below.length > 0);
+      .filter(({ below, isWanted }) => isWanted || below.length > 0);
     return kept.flatMap(({ node, below }, index) => [
       { node, level, position: index + 1, siblings: kept.length },
       ...below
     ]);
   };
-  const walkOpen = (node: INode, level: number): IRow[] =>
-    node.children.flatMap((child, index) => [
-      { node: child, level, position: index + 1, siblings: node.children.length },
-      ...(child.isOpen ? walkOpen(child, level + 1) : [])
-    ]);
-  return walk(roots, 1);
+  return walk(roots, 1, false);
 }

@@ -1,0 +1,219 @@
+// What a person does in JupyterLab, as functions.
+
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+
+import { launch, pictures } from './world.mjs';
+
+let places = 0;
+
+/** A notebook in a workspace of its own, in which nothing is left of another scenario. */
+export function place(notebook) {
+  places += 1;
+  return `lab/workspaces/w${places}/tree/${notebook}`;
+}
+
+/** Generous, for a machine that others use too. */
+const TIMEOUT = 40_000;
+
+/** A browser profile of its own, which listens for everything that must not hold a secret. */
+export class Person {
+  static async arrive(
+    lab,
+    { name = 'reader', options = {}, at = place('demo.ipynb'), wait = true, prepare } = {}
+  ) {
+    const browser = await launch();
+    const context = await browser.newContext({
+      viewport: { width: 1280, height: 800 },
+      permissions: ['clipboard-read', 'clipboard-write'],
+      ...options
+    });
+    context.setDefaultTimeout(TIMEOUT);
+    await prepare?.(context);
+    const person = Object.assign(new Person(), {
+      lab,
+      name,
+      context,
+      console: [],
+      urls: [],
+      requests: []
+    });
+    context.on('page', page => person.watch(page));
+    context.on('request', request =>
+      person.requests.push({
+        method: request.method(),
+        url: request.url(),
+        type: request.resourceType()
+      })
+    );
+    person.page = await context.newPage();
+    await person.open(at, wait);
+    return person;
+  }
+
+  watch(page) {
+    page.on('console', message => this.console.push(message.text()));
+    page.on('pageerror', error => this.console.push(String(error)));
+    page.on('framenavigated', frame => this.urls.push(frame.url()));
+  }
+
+  async open(at = place('demo.ipynb'), wait = true) {
+    const { page, lab } = this;
+    await page.goto(`${lab.url}/${at}?token=lab-token`);
+    if (wait) {
+      await page.locator('#jupyterlab-splash').waitFor({ state: 'detached' });
+      await page.locator('li.lm-TabBar-tab[data-id="jupyterlab-latchkey-panel"]').first().waitFor();
+      // The cell is there once the notebook has its kernel.
+      await page.waitForFunction(
+        () => document.querySelector('.jp-Notebook-ExecutionIndicator[data-status="idle"]') !== null
+      );
+    }
+  }
+
+  get panel() {
+    return this.page.locator('#jupyterlab-latchkey-panel');
+  }
+
+  async showPanel() {
+    if (!(await this.panel.isVisible())) {
+      await this.page
+        .locator('li.lm-TabBar-tab[data-id="jupyterlab-latchkey-panel"]')
+        .first()
+        .click();
+    }
+    await this.panel.waitFor();
+  }
+
+  /** Clicks something that opens a window, and gives the window. */
+  async windowFrom(click) {
+    const [popup] = await Promise.all([this.context.waitForEvent('page'), click()]);
+    return popup;
+  }
+
+  /** Fills in the provider's page. */
+  async atProvider(popup, name = this.name) {
+    await popup.locator('#username').fill(name);
+    await popup.locator('#password').fill(name);
+    await popup.locator('#kc-login').click();
+  }
+
+  /** Signs in through the Vault, in a window. */
+  async signIn(way = 'vault') {
+    await this.showPanel();
+    const button = this.panel.locator(`[data-way="${way}"]`);
+    if (!(await button.isVisible())) {
+      await this.panel.locator('.lk-ways summary').click();
+    }
+    const popup = await this.windowFrom(() => button.click());
+    await this.atProvider(popup);
+    await this.signedIn();
+    return popup;
+  }
+
+  async signedIn() {
+    await this.panel.locator('.lk-tree').waitFor();
+    await this.row('notebook-secret-kv-v2').waitFor();
+  }
+
+  /** A row of the tree, by its name. */
+  row(name) {
+    return this.panel
+      .locator('.lk-row', { has: this.page.locator(`.lk-name:text-is("${name}")`) })
+      .first();
+  }
+
+  /** Opens a path in the tree, folder by folder. */
+  async openRow(...names) {
+    for (const name of names) {
+      const row = this.row(name);
+      await row.waitFor();
+      if ((await row.getAttribute('aria-expanded')) === 'false') {
+        await row.click();
+      }
+    }
+    return this.row(names[names.length - 1]);
+  }
+
+  action(name) {
+    return this.panel.locator(`[data-lk="${name}"]`).last();
+  }
+
+  dialog() {
+    return this.page.locator('.jp-Dialog');
+  }
+
+  accept() {
+    return this.dialog().locator('.jp-Dialog-button.jp-mod-accept').click();
+  }
+
+  /** Chooses a secret and puts it into the kernel of the notebook in front. */
+  async inject(...names) {
+    await this.openRow(...names);
+    await this.action('inject').click();
+    await this.dialog().waitFor();
+    await this.accept();
+    await this.notification('Set in');
+  }
+
+  async notification(text) {
+    const note = this.page.locator('.Toastify__toast', { hasText: text }).first();
+    await note.waitFor();
+    return note;
+  }
+
+  /** Restarts the kernel of the notebook in front, as the menu does after its question. */
+  restart() {
+    return this.page.evaluate(() =>
+      window.jupyterapp.shell.currentWidget.sessionContext.restartKernel()
+    );
+  }
+
+  /** Runs code in the kernel of the notebook in front, as a cell would, and gives its output. */
+  async run(code) {
+    return this.page.evaluate(async source => {
+      const widget = window.jupyterapp.shell.currentWidget;
+      const context = widget.sessionContext ?? widget.console.sessionContext;
+      const future = context.session.kernel.requestExecute({ code: source, store_history: false });
+      let text = '';
+      future.onIOPub = message => {
+        const { content } = message;
+        text += content.text ?? content.data?.['text/plain'] ?? '';
+        text += content.ename ? `${content.ename}: ${content.evalue}` : '';
+      };
+      await future.done;
+      return text.trim();
+    }, code);
+  }
+
+  /** Runs the first cell of the notebook by the keyboard, and gives what it shows. */
+  async runCell() {
+    const cell = this.page.locator('.jp-NotebookPanel:not(.lm-mod-hidden) .jp-CodeCell').first();
+    await cell.locator('.cm-content').click();
+    await this.page.keyboard.press('Control+Enter');
+    const shown = cell.locator('.jp-OutputArea-output');
+    await shown.first().waitFor();
+    return (await shown.first().innerText()).trim();
+  }
+
+  command(id, args = {}) {
+    return this.page.evaluate(
+      ([name, what]) => window.jupyterapp.commands.execute(name, what),
+      [id, args]
+    );
+  }
+
+  async picture(name, target = this.page) {
+    fs.mkdirSync(pictures, { recursive: true });
+    await target.screenshot({ path: path.join(pictures, `${name}.png`) });
+  }
+
+  async leave() {
+    await this.context.close();
+  }
+}
+
+/** A value that every scenario may look for. */
+export const KEY = 'sk-canary-2f6d1c7a9b';
+
+export { assert };

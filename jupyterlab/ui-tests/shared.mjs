@@ -1,0 +1,62 @@
+// The one world that most scenarios share; each comes with a browser profile of its own.
+
+import { Doubles, end, freePort, Lab } from './world.mjs';
+import { Person } from './page.mjs';
+
+let world;
+const others = new Map();
+
+/** The doubles and a Lab that is set up for them. */
+export async function shared() {
+  world ??= begin();
+  return world;
+}
+
+async function begin() {
+  const port = await freePort();
+  const doubles = await Doubles.start({ lab: `http://localhost:${port}` });
+  const lab = await Lab.start({ port, settings: doubles.settings() });
+  return { doubles, lab };
+}
+
+/** Doubles that behave otherwise, for the shared Lab. */
+export async function other(name, options) {
+  const { lab } = await shared();
+  if (!others.has(name)) {
+    others.set(name, Doubles.start({ name, lab: lab.url, options }));
+  }
+  return { doubles: await others.get(name), lab };
+}
+
+export async function closeShared() {
+  const { lab } = (await world?.catch(() => ({}))) ?? {};
+  await lab?.stop();
+  for (const each of others.values()) {
+    await end((await each.catch(() => undefined))?.child);
+  }
+}
+
+/** Who is in a browser at the moment. */
+export const people = new Set();
+
+/**
+ * Does something as a person in the shared Lab, and leaves. `options.settings` are changes of what the administrator has
+ * set, `null` for nothing at all.
+ */
+export async function as(name, action, options = {}) {
+  const { doubles, lab } = await shared();
+  const settings = options.settings === null ? undefined : doubles.settings(options.settings);
+  return lab.with(
+    settings,
+    () => asAt(lab, name, person => action(person, { doubles, lab }), options),
+    options.others
+  );
+}
+
+export async function asAt(lab, name, action, options = {}) {
+  const person = await Person.arrive(lab, { name, ...options });
+  people.add(person);
+  await action(person);
+  people.delete(person);
+  await person.leave();
+}

@@ -1,0 +1,277 @@
+// Ways of signing in.
+
+import { scenario } from './runner.mjs';
+import { as, asAt, other, people, shared } from './shared.mjs';
+import { assert, KEY, Person } from './page.mjs';
+import { until } from './world.mjs';
+
+scenario('a person signs in in a window, and the notebook has the secret', () =>
+  as('reader', async person => {
+    await person.showPanel();
+    await person.panel.locator('[data-way="vault"]').waitFor();
+    await person.picture('signed-out');
+    const popup = await person.signIn();
+    assert.ok(popup.isClosed() || (await popup.waitForEvent('close').then(() => true)));
+    await person.openRow('notebook-secret-kv-v2', 'team', 'openai');
+    await person.row('OPENAI_API_KEY').waitFor();
+    await person.picture('tree');
+    await person.action('inject').click();
+    await person.dialog().waitFor();
+    await person.picture('into-the-kernel');
+    await person.accept();
+    await person.notification('Set in');
+    assert.equal(await person.runCell(), KEY);
+    await person.picture('in-the-notebook');
+  })
+);
+
+scenario(
+  'a provider whose pages cut themselves off from their opener signs people in all the same',
+  async () => {
+    const { doubles, lab } = await other('cut-off', [
+      '--opener-policy',
+      'same-origin',
+      '--consent',
+      'asked'
+    ]);
+    await lab.with(doubles.settings(), () =>
+      asAt(lab, 'reader', async person => {
+        await person.showPanel();
+        const popup = await person.windowFrom(() =>
+          person.panel.locator('[data-way="vault"]').click()
+        );
+        await popup.locator('#username').waitFor();
+        // For the panel the window looks closed now: it must not mind.
+        await person.panel.getByText('Waiting for your sign-in').waitFor();
+        await person.atProvider(popup);
+        await person.signedIn();
+      })
+    );
+  }
+);
+
+scenario('a person who presses Cancel at the provider can try again', async () => {
+  const { doubles, lab } = await other('cut-off', [
+    '--opener-policy',
+    'same-origin',
+    '--consent',
+    'asked'
+  ]);
+  await lab.with(doubles.settings(), () =>
+    asAt(lab, 'reader', async person => {
+      await person.showPanel();
+      const popup = await person.windowFrom(() =>
+        person.panel.locator('[data-way="vault"]').click()
+      );
+      await popup.locator('#kc-cancel').click();
+      await person.panel.locator('.lk-problem', { hasText: 'refused' }).waitFor();
+      await person.signIn();
+    })
+  );
+});
+
+scenario('a window that the browser blocks becomes a link that does the same', () =>
+  as('reader', async person => {
+    await person.page.evaluate(() => {
+      window.open = () => null;
+    });
+    await person.showPanel();
+    await person.panel.locator('[data-way="vault"]').click();
+    await person.panel.getByText('did not let the window open').waitFor();
+    await person.picture('blocked');
+    const tab = await person.windowFrom(() => person.panel.locator('.lk-provider').click());
+    assert.equal(await tab.evaluate(() => window.opener), null);
+    await person.atProvider(tab);
+    await person.signedIn();
+  })
+);
+
+scenario('two tabs sign in at the same time, and each gets its own answer', async () => {
+  const { lab } = await shared();
+  await as('reader', async first => {
+    const second = Object.assign(new Person(), { ...first, name: 'reader' });
+    second.page = await first.context.newPage();
+    await second.open();
+    await Promise.all([first.showPanel(), second.showPanel()]);
+    const windows = [];
+    for (const person of [first, second]) {
+      await person.page.bringToFront();
+      windows.push(
+        await person.windowFrom(() => person.panel.locator('[data-way="vault"]').click())
+      );
+    }
+    // The one that began last is answered first.
+    await second.atProvider(windows[1]);
+    await second.signedIn();
+    assert.ok(await first.panel.getByText('Waiting for your sign-in').isVisible());
+    // The provider knows the person by now, and answers by itself or after another password.
+    await windows[0].reload();
+    if (
+      await windows[0]
+        .locator('#username')
+        .isVisible()
+        .catch(() => false)
+    ) {
+      await first.atProvider(windows[0]);
+    }
+    await first.signedIn();
+    assert.ok(lab);
+  });
+});
+
+scenario(
+  'a page that is loaded again in the middle forgets the sign-in, and the window says so',
+  () =>
+    as('reader', async person => {
+      await person.showPanel();
+      const popup = await person.windowFrom(() =>
+        person.panel.locator('[data-way="vault"]').click()
+      );
+      await popup.locator('#username').waitFor();
+      await person.page.reload();
+      await person.panel.waitFor();
+      await person.atProvider(popup);
+      await popup.locator('#answer').waitFor();
+      assert.equal(new URL(popup.url()).search, '');
+      assert.match(await popup.locator('#answer').inputValue(), /#/);
+      await person.picture('nobody-listens', popup);
+      await popup.close();
+      // Anew: the provider still knows the person, so that the window comes and goes.
+      await person.showPanel();
+      await person.windowFrom(() => person.panel.locator('[data-way="vault"]').click());
+      await person.signedIn();
+    })
+);
+
+scenario('a person pastes the code that the provider shows', () =>
+  as('reader', async person => {
+    await person.showPanel();
+    await person.panel.locator('.lk-ways summary').click();
+    await person.picture('ways');
+    await person.panel.locator('[data-way="paste"]').click();
+    await person.panel.locator('.lk-provider').waitFor();
+    await person.picture('paste');
+    const tab = await person.windowFrom(() => person.panel.locator('.lk-provider').click());
+    await person.atProvider(tab);
+    const code = await tab.locator('#code').inputValue();
+    const paste = person.panel.locator('[data-lk="paste"]');
+    // What is no code is told, and can be mended.
+    await paste.fill('');
+    await paste.press('Enter');
+    await person.panel.locator('.lk-problem').waitFor();
+    await paste.fill(code);
+    await paste.press('Enter');
+    await person.signedIn();
+  })
+);
+
+scenario('a person signs in at the provider directly', () =>
+  as('management', async person => {
+    await person.signIn('provider');
+    await person.panel.getByText('by the provider').waitFor();
+    const code = person.urls.filter(url => /[?&#]code=/.test(url));
+    // The address with the code was there only until our page had scrubbed it.
+    assert.ok(
+      code.every(url => url.includes('callback.html')),
+      code.join('\n')
+    );
+  })
+);
+
+scenario('a person signs in where OpenBao itself takes the answer of the provider', async () => {
+  const { doubles } = await shared();
+  const redirectUri = `${doubles.vault.address}/v1/auth/keycloak-oidc/oidc/callback`;
+  await doubles.call('POST', 'auth/keycloak-oidc/role/direct', {
+    role_type: 'oidc',
+    user_claim: 'sub',
+    callback_mode: 'direct',
+    poll_interval: 1,
+    allowed_redirect_uris: [redirectUri],
+    claim_mappings: { preferred_username: 'username' },
+    token_policies: ['management']
+  });
+  await as(
+    'reader',
+    async person => {
+      await person.showPanel();
+      const popup = await person.windowFrom(() =>
+        person.panel.locator('[data-way="vault"]').click()
+      );
+      await person.atProvider(popup);
+      // OpenBao asks, since whoever sees the address could have begun it.
+      await popup.locator('#confirm-button').click();
+      await person.signedIn();
+    },
+    { settings: { oidcRole: 'direct', redirectUri } }
+  );
+});
+
+scenario(
+  'a person uses a Vault token that they have, and signing out revokes only what is ours to revoke',
+  async () => {
+    const { doubles } = await shared();
+    const made = await doubles.call('POST', 'auth/token/create', {
+      policies: ['reader'],
+      ttl: '1h'
+    });
+    await as('reader', async person => {
+      await person.showPanel();
+      await person.panel.locator('.lk-ways summary').click();
+      await person.panel.locator('[data-lk="token"]').fill(made.auth.client_token);
+      await person.panel.locator('[data-lk="token"]').press('Enter');
+      await person.signedIn();
+      assert.equal(await person.panel.locator('input[type="password"]').count(), 0);
+      await person.action('sign-out').click();
+      await person.panel.locator('.lk-signin').waitFor();
+      const looked = await fetch(`${doubles.vault.address}/v1/auth/token/lookup-self`, {
+        headers: { 'X-Vault-Token': made.auth.client_token }
+      });
+      assert.equal(looked.status, 403);
+    });
+  }
+);
+
+scenario('a page where nothing is set says what an administrator must set', async () => {
+  await as(
+    'reader',
+    async person => {
+      await person.showPanel();
+      await person.panel.getByText('does not know yet how you sign in').waitFor();
+      for (const name of ['vaultUrl']) {
+        assert.ok((await person.panel.getByText(name).count()) > 0, name);
+      }
+      await person.picture('nothing-set');
+    },
+    { settings: null }
+  );
+});
+
+scenario('a token that cannot be prolonged is fetched anew in a hidden frame', async () => {
+  const { doubles } = await shared();
+  const role = {
+    role_type: 'oidc',
+    user_claim: 'sub',
+    allowed_redirect_uris: doubles.redirectUris(),
+    claim_mappings: { preferred_username: 'username' },
+    token_policies: ['management'],
+    token_ttl: 12,
+    token_max_ttl: 12
+  };
+  await doubles.call('POST', 'auth/keycloak-oidc/role/short', role);
+  await as(
+    'reader',
+    async person => {
+      await person.signIn();
+      const logins = () =>
+        person.requests.filter(({ url }) => url.includes('/oidc/callback?')).length;
+      await until('a second sign-in', () => logins() >= 2, 30_000);
+      await person.openRow('notebook-secret-kv-v2', 'team', 'openai');
+      await person.row('OPENAI_API_KEY').waitFor();
+      assert.equal(person.context.pages().length, 1, 'no window was opened for it');
+      assert.equal(await person.page.locator('iframe[aria-hidden="true"]').count(), 0);
+    },
+    { settings: { oidcRole: 'short' } }
+  );
+});
+
+export { people };
