@@ -122,6 +122,9 @@ async function atHub(name, action) {
   await person.page.waitForURL(url => url.pathname.includes(`/user/${name}/lab`), {
     timeout: 120_000
   });
+  await person.page.locator('#jupyterlab-splash').waitFor({ state: 'detached', timeout: 90_000 });
+  // Lab puts the layout of the workspace in place, and only then stays as it is.
+  await person.page.evaluate(() => window.jupyterapp.restored);
   await person.page
     .locator('li.lm-TabBar-tab[data-id="jupyterlab-latchkey-panel"]')
     .waitFor({ timeout: 90_000 });

@@ -178,7 +178,17 @@ interface IRowProps {
   onReveal: () => void;
 }
 
-function Row({ row, top, isSelected, isRevealed, onReveal }: IRowProps): JSX.Element {
+/** Drawn again only when something of it has changed: while somebody scrolls, most rows stay as they are. */
+const Row = React.memo(
+  DrawnRow,
+  (before, after) =>
+    before.row === after.row &&
+    before.top === after.top &&
+    before.isSelected === after.isSelected &&
+    before.isRevealed === after.isRevealed
+);
+
+function DrawnRow({ row, top, isSelected, isRevealed, onReveal }: IRowProps): JSX.Element {
   const { tree, trans } = usePanel();
   const { node, level } = row;
   const isBranch = node.kind !== 'field';

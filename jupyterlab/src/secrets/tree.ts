@@ -238,7 +238,7 @@ export class SecretTree {
     }
     const generation = this._generation;
     node.below = 'loading';
-    this._changed.emit();
+    this._update();
     try {
       if (node.kind === 'secret') {
         await this._read(secrets, node);
