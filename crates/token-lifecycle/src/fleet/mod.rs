@@ -10,9 +10,11 @@
 //! A step costs O(log n) for n tokens, and a token takes less than 256 bytes, without its secret, which the fleet does not
 //! know: keep it in a map from [`LeaseId`].
 
+mod keeper;
 mod slots;
 mod snapshot;
 
+pub use keeper::FleetKeeper;
 pub use snapshot::FleetSnapshot;
 
 use std::collections::BTreeSet;
@@ -159,6 +161,11 @@ impl Fleet {
     /// Returns whether there is none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Returns how many calls may be under way.
+    pub fn limit(&self) -> NonZeroUsize {
+        self.limit
     }
 
     /// Returns how many calls are under way.

@@ -1,8 +1,8 @@
 //! The handle that people use.
 
 mod build;
-mod run;
-mod shared;
+pub(crate) mod run;
+pub(crate) mod shared;
 mod watch;
 
 pub use build::KeeperBuilder;

@@ -20,13 +20,13 @@ use crate::{
 };
 
 /// The clocks are looked at that often, since a sleeping computer's timers may sleep with it.
-const NAP: Duration = Duration::from_secs(60);
+pub(crate) const NAP: Duration = Duration::from_secs(60);
 
 /// To give a token back is a courtesy; nobody waits longer for it.
-const REVOCATION_LIMIT: Duration = Duration::from_secs(10);
+pub(crate) const REVOCATION_LIMIT: Duration = Duration::from_secs(10);
 
 /// How a call of a source ended.
-enum Outcome<V> {
+pub(crate) enum Outcome<V> {
     New(Granted<V>),
     Renewed(Lease),
     Alive,
@@ -171,25 +171,7 @@ impl<V: MaybeSend + MaybeSync + 'static> Task<V> {
     }
 
     fn call(&self, step: Step) -> BoxFuture<'static, Outcome<V>> {
-        let source = Arc::clone(&self.source);
-        let held = self.held.clone();
-        let now = self.wall(self.timeline.now());
-        let new = |result: Result<Granted<V>, Failure>| result.map_or_else(Outcome::Failed, Outcome::New);
-        match (step, held) {
-            (Step::SignIn, _) => Box::pin(async move { new(source.sign_in(now).await) }),
-            (Step::Refresh, _) => Box::pin(async move { new(source.refresh(now).await) }),
-            (Step::Renew, Some(held)) => Box::pin(async move {
-                let renewed = source.renew(held.value(), now).await;
-                renewed.map_or_else(Outcome::Failed, Outcome::Renewed)
-            }),
-            (Step::Probe, Some(held)) => Box::pin(async move {
-                let alive = source.probe(held.value(), now).await;
-                alive.map_or_else(Outcome::Failed, |()| Outcome::Alive)
-            }),
-            (Step::Renew | Step::Probe, None) => {
-                Box::pin(std::future::ready(Outcome::Failed(Failure::over())))
-            }
-        }
+        call(Arc::clone(&self.source), self.held.clone(), step, self.wall(self.timeline.now()))
     }
 
     /// Takes a call's end to the machine.
@@ -322,11 +304,34 @@ impl<V: MaybeSend + MaybeSync + 'static> Task<V> {
     }
 }
 
+/// Makes one call of a source.
+pub(crate) fn call<V: MaybeSend + MaybeSync + 'static>(
+    source: SharedSource<V>,
+    held: Option<Arc<Held<V>>>,
+    step: Step,
+    now: SystemTime,
+) -> BoxFuture<'static, Outcome<V>> {
+    let new = |result: Result<Granted<V>, Failure>| result.map_or_else(Outcome::Failed, Outcome::New);
+    match (step, held) {
+        (Step::SignIn, _) => Box::pin(async move { new(source.sign_in(now).await) }),
+        (Step::Refresh, _) => Box::pin(async move { new(source.refresh(now).await) }),
+        (Step::Renew, Some(held)) => Box::pin(async move {
+            let renewed = source.renew(held.value(), now).await;
+            renewed.map_or_else(Outcome::Failed, Outcome::Renewed)
+        }),
+        (Step::Probe, Some(held)) => Box::pin(async move {
+            let alive = source.probe(held.value(), now).await;
+            alive.map_or_else(Outcome::Failed, |()| Outcome::Alive)
+        }),
+        (Step::Renew | Step::Probe, None) => Box::pin(std::future::ready(Outcome::Failed(Failure::over()))),
+    }
+}
+
 fn since_1970(wall: SystemTime) -> u64 {
     millis(wall.duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
-async fn within(mut limit: BoxFuture<'static, ()>, mut work: BoxFuture<'static, ()>) {
+pub(crate) async fn within(mut limit: BoxFuture<'static, ()>, mut work: BoxFuture<'static, ()>) {
     poll_fn(|context| {
         if work.as_mut().poll(context).is_ready() { Poll::Ready(()) } else { limit.as_mut().poll(context) }
     })
@@ -334,10 +339,10 @@ async fn within(mut limit: BoxFuture<'static, ()>, mut work: BoxFuture<'static, 
 }
 
 /// A call whose panic is a failure like others, so that one bad answer does not end the keeping.
-struct Caught<T>(BoxFuture<'static, T>);
+pub(crate) struct Caught<T>(pub(crate) BoxFuture<'static, T>);
 
 /// What a panic is taken for.
-trait FromPanic {
+pub(crate) trait FromPanic {
     fn from_panic() -> Self;
 }
 

@@ -25,9 +25,9 @@ use crate::{Error, Failure, Granted};
 /// let token: &str = &kept; // it is what it holds
 /// # }
 /// ```
-pub struct Kept<V>(Arc<Held<V>>);
+pub struct Kept<V>(pub(crate) Arc<Held<V>>);
 
-pub(super) struct Held<V> {
+pub(crate) struct Held<V> {
     value: V,
     /// Handed out before this, by the wall's clock in milliseconds since 1970.
     until: AtomicU64,
@@ -35,21 +35,21 @@ pub(super) struct Held<V> {
 }
 
 impl<V> Held<V> {
-    pub(super) fn new(value: V, generation: u64) -> Self {
+    pub(crate) fn new(value: V, generation: u64) -> Self {
         Self { value, until: AtomicU64::new(0), generation }
     }
 
-    pub(super) fn value(&self) -> &V {
+    pub(crate) fn value(&self) -> &V {
         &self.value
     }
 
-    pub(super) fn generation(&self) -> u64 {
+    pub(crate) fn generation(&self) -> u64 {
         self.generation
     }
 }
 
 impl<V> Kept<V> {
-    pub(super) fn generation(&self) -> u64 {
+    pub(crate) fn generation(&self) -> u64 {
         self.0.generation
     }
 }
