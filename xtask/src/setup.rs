@@ -11,9 +11,10 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use crate::progress::{self, say};
 use crate::project::Project;
 use crate::servers::{self, Lock};
+use crate::tools;
 use crate::wasm::Toolchain;
 
-/// Installs Java, Maven, the wasm32 target, `OpenBao` and Keycloak where they are missing.
+/// Installs Java, Maven, the wasm32 target, the real servers and the programs of others where they are missing.
 ///
 /// Everything but Debian packages and the wasm32 target stays below `target/`. What is there is kept; what was
 /// interrupted is done again.
@@ -32,7 +33,8 @@ pub(crate) fn run(project: &Project, _: &Arguments) -> Result<ExitCode> {
             Ok(())
         });
         let servers = servers(project, &packages);
-        joined(wasm.join()).and(servers)
+        let tools = tools::provide(project, &packages);
+        joined(wasm.join()).and(servers).and(tools)
     })?;
     say!("ready after {}", progress::seconds(begun.elapsed()));
     say!("next: `cargo xtask demo`, `cargo xtask test`, or `cargo xtask servers up`");
