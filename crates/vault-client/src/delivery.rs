@@ -12,7 +12,7 @@ use crate::consistency::{Forwarding, INDEX_HEADER, Seen};
 use crate::retry::{self, Retry, SharedWaiting, Waiting};
 use crate::token::LookupSelf;
 use crate::trace::Attempt;
-use crate::{Error, Vault};
+use crate::{Error, Refusal, Vault};
 
 /// What a handle does besides sending a call once.
 #[derive(Clone, Default)]
@@ -37,6 +37,22 @@ const NAMESPACE_HEADER: &str = "x-vault-namespace";
 /// Paths that tell about the node and are not served in a namespace.
 const NODE_PATHS: [&str; 4] = ["/v1/sys/health", "/v1/sys/seal-status", "/v1/sys/leader", "/v1/sys/init"];
 
+/// The half of an exchange that does not depend on what comes back.
+trait Call: MaybeSend + MaybeSync {
+    fn request(&self) -> Request;
+    fn replay(&self) -> Replay;
+}
+
+impl<E: Exchange<Error = Error> + MaybeSend + MaybeSync> Call for E {
+    fn request(&self) -> Request {
+        Exchange::request(self)
+    }
+
+    fn replay(&self) -> Replay {
+        Exchange::replay(self)
+    }
+}
+
 impl Vault {
     /// Performs an exchange whose request has a path for its target: adds address, namespace and token. A token that
     /// the exchange brings itself stays.
@@ -54,15 +70,21 @@ impl Vault {
             None => self.perform_once(exchange).await,
             Some((retry, waiting)) => self.perform_patiently(exchange, retry, &**waiting).await,
         };
-        let refusal = match outcome {
-            Err(Error::PermissionDenied(refusal)) if self.delivery.looks_for_dead_tokens => refusal,
-            outcome => return outcome,
-        };
+        match outcome {
+            Err(Error::PermissionDenied(refusal)) if self.delivery.looks_for_dead_tokens => {
+                Err(self.denied(refusal).await)
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Says of a refusal whether it was for a dead token.
+    async fn denied(&self, refusal: Refusal) -> Error {
         match &self.token {
             Some(token) if token.is_dead(|| self.perform_once(LookupSelf)).await => {
-                Err(Error::TokenInvalid(refusal))
+                Error::TokenInvalid(refusal)
             }
-            _ => Err(Error::PermissionDenied(refusal)),
+            _ => Error::PermissionDenied(refusal),
         }
     }
 
@@ -70,13 +92,16 @@ impl Vault {
     where
         E: Exchange<Error = Error> + MaybeSend + MaybeSync,
     {
-        let reply = match self.send(&exchange, 1, |wanted| wanted).await {
-            Err(error) if exchange.replay().allows(&error) => {
-                self.send(&exchange, 2, |wanted| wanted).await?
-            }
-            outcome => outcome?,
-        };
+        let reply = self.send_once(&exchange).await?;
         exchange.receive(reply).map_err(|error| self.cleaned(error))
+    }
+
+    /// Sends a call, and once more where that is harmless.
+    async fn send_once(&self, call: &dyn Call) -> Result<Reply, TransportError> {
+        match self.send(call, 1, Duration::MAX).await {
+            Err(error) if call.replay().allows(&error) => self.send(call, 2, Duration::MAX).await,
+            outcome => outcome,
+        }
     }
 
     async fn perform_patiently<E>(
@@ -90,10 +115,10 @@ impl Vault {
     {
         let begun = waiting.elapsed();
         let elapsed = || waiting.elapsed().saturating_sub(begun);
-        let in_time = |wanted: Duration| wanted.min(retry.deadline().saturating_sub(elapsed()));
         let mut attempts = 1;
         loop {
-            let outcome = match self.send(&exchange, attempts, in_time).await {
+            let left = retry.deadline().saturating_sub(elapsed());
+            let outcome = match self.send(&exchange, attempts, left).await {
                 Ok(reply) if !retry::may_pass(reply.status()) => {
                     return exchange.receive(reply).map_err(|error| self.cleaned(error));
                 }
@@ -101,7 +126,7 @@ impl Vault {
                 Err(error) => Err(error.into()),
             };
             let Err(error) = outcome else { return outcome };
-            match retry.pause(exchange.replay(), &error, attempts, elapsed(), waiting.random()) {
+            match retry.pause(Call::replay(&exchange), &error, attempts, elapsed(), waiting.random()) {
                 Some(pause) => waiting.sleep(pause).await,
                 None => return Err(error),
             }
@@ -113,31 +138,25 @@ impl Vault {
         }
     }
 
-    /// Sends a request, and sends it on where a standby names a node that is known.
-    async fn send<E>(
-        &self,
-        exchange: &E,
-        number: u32,
-        in_time: impl Fn(Duration) -> Duration,
-    ) -> Result<Reply, TransportError>
-    where
-        E: Exchange<Error = Error>,
-    {
+    /// Sends a request, and sends it on where a standby names a node that is known; `left` is for each of them.
+    ///
+    /// Compiled once and not for each kind of call, as all is that does not read a reply: in a browser every byte counts.
+    async fn send(&self, call: &dyn Call, number: u32, left: Duration) -> Result<Reply, TransportError> {
         let (mut node, mut hops) = (&*self.address, 0);
         loop {
-            let request = exchange.request();
+            let request = call.request();
             let attempt = Attempt::new(&request, number);
             let request = self.place(request, node);
             let limit = match self.delivery.time_limit {
                 Some(limit) if request.time_limit() == Request::DEFAULT_TIME_LIMIT => limit,
                 _ => request.time_limit(),
             };
-            let request = request.with_time_limit(in_time(limit));
+            let request = request.with_time_limit(limit.min(left));
             let reply = attempt.follow(self.transport.send(request)).await?;
             if let (Some(seen), Some(state)) = (&self.delivery.seen, reply.header(INDEX_HEADER)) {
                 seen.note(state);
             }
-            match self.active_node(&reply, exchange) {
+            match self.active_node(&reply, call) {
                 Some(next) if hops < MOST_HOPS => (node, hops) = (next, hops + 1),
                 _ => return Ok(reply),
             }
@@ -190,14 +209,11 @@ impl Vault {
 
     /// Returns the node that a standby sends to: one of those that the handle was given, asked for exactly the same call,
     /// and not over plain http where the call came over https. Any other address is nobody's to have the token.
-    fn active_node<E>(&self, reply: &Reply, exchange: &E) -> Option<&str>
-    where
-        E: Exchange<Error = Error>,
-    {
-        if reply.status() != 307 || exchange.replay() == Replay::Never {
+    fn active_node(&self, reply: &Reply, call: &dyn Call) -> Option<&str> {
+        if reply.status() != 307 || call.replay() == Replay::Never {
             return None;
         }
-        let request = exchange.request();
+        let request = call.request();
         if request.url().is_some() {
             return None;
         }
