@@ -280,7 +280,9 @@ impl Desk<'_> {
 
     fn allows(&self, call: &Call) -> bool {
         // Which mount a path is on, any token may ask; the answer looks at the policies.
-        if call.caller.is_root() || call.path.starts_with("sys/internal/ui/mounts/") {
+        let asks_for_mounts =
+            call.path == "sys/internal/ui/mounts" || call.path.starts_with("sys/internal/ui/mounts/");
+        if call.caller.is_root() || asks_for_mounts {
             return true;
         }
         let lists = matches!(call.operation, Operation::List | Operation::Scan);

@@ -215,6 +215,9 @@ impl Desk<'_> {
 
     /// Which mount a path is on, for clients that do not know the version of a KV mount.
     fn ui_mount(&self, call: &Call, rest: &str) -> Outcome {
+        if rest.trim_end_matches('/') == "ui/mounts" && call.operation == Operation::Read {
+            return Ok(Reply::data(self.visible_mounts(call)));
+        }
         let Some(path) = rest.strip_prefix("ui/mounts/").filter(|_| call.operation == Operation::Read) else {
             return Err(Refusal::unsupported_path());
         };
@@ -229,6 +232,22 @@ impl Desk<'_> {
         let described =
             mount::describe(&self.state.mounts, mount_path, self.state.voice).filter(|_| is_allowed);
         described.map(Reply::data).ok_or_else(hidden)
+    }
+}
+
+impl Desk<'_> {
+    /// The stores that any policy of the caller touches. Auth methods are listed to nobody here: none is tuned for it.
+    fn visible_mounts(&self, call: &Call) -> Value {
+        let mut visible = Map::new();
+        for path in self.state.mounts.keys() {
+            let is_visible = call.caller.is_root() || self.may_see_mount(&call.caller, path);
+            let described = mount::describe(&self.state.mounts, path, self.state.voice);
+            if let Some(mut described) = described.filter(|_| is_visible) {
+                described.as_object_mut().and_then(|members| members.remove("path"));
+                visible.insert(path.clone(), described);
+            }
+        }
+        json!({ "auth": {}, "secret": visible })
     }
 }
 

@@ -83,3 +83,24 @@ fn a_configuration_that_makes_no_sense_is_refused() {
     assert_eq!(bench.root("DELETE", "sys/config/cors", &Value::Null).0, 204);
     assert_eq!(ask(&bench, "GET", PAGE, None).header("Access-Control-Allow-Origin"), None);
 }
+
+#[test]
+fn a_page_lists_the_stores_that_a_policy_touches() {
+    let bench = Bench::new(Voice::OpenBao);
+    bench.root("POST", "sys/mounts/kv", &json!({"type": "kv", "options": {"version": "2"}}));
+    bench.root("POST", "sys/mounts/other", &json!({"type": "kv"}));
+    bench.root(
+        "POST",
+        "sys/policies/acl/one",
+        &json!({"policy": r#"path "kv/data/x" { capabilities = ["read"] }"#}),
+    );
+    let made = bench.root("POST", "auth/token/create", &json!({"policies": ["one"]})).1;
+    let token = made["auth"]["client_token"].as_str().unwrap();
+    let (status, reply) = bench.ask(token, "GET", "sys/internal/ui/mounts", &json!(null));
+    assert_eq!(status, 200, "{reply}");
+    let secret = reply["data"]["secret"].as_object().unwrap();
+    assert_eq!((&secret["kv/"]["type"], &secret["kv/"]["options"]), (&json!("kv"), &json!({"version": "2"})));
+    assert!(!secret.contains_key("other/"), "{reply}");
+    let all = bench.read("sys/internal/ui/mounts").1;
+    assert!(all["data"]["secret"].as_object().unwrap().contains_key("other/"));
+}
