@@ -97,7 +97,7 @@ export interface Identity {
 
 /** One person at one Vault. Its token is in the engine's memory only. */
 export class Session {
-  /** Fails (by throwing) with `invalid_argument` or `vault_invalid_path`. Nothing is sent. */
+  /** Fails (by throwing) with `engine_invalid_argument` or `vault_invalid_path`. Nothing is sent. */
   constructor(options: SessionOptions);
 
   /** Who is signed in; `undefined` before the first sign-in, after {@link signOut}, and once the token has expired. */
@@ -157,7 +157,7 @@ export class Session {
    */
   wrapChildToken(options?: ChildTokenOptions): Promise<WrappedToken>;
 
-  /** Ends the session's memory. Pending sign-ins of it are refused from then on. */
+  /** Gives the memory back; {@link signOut} forgets the token. */
   free(): void;
 }
 
@@ -233,7 +233,7 @@ export class PendingSignIn {
   /** Finishes with what a person copied: the code, the whole address, or `code#state`. */
   paste(text: string): Promise<Identity>;
 
-  /** Asks until the person is done, at the pace that the Vault sets. Fails with `cancelled` after {@link cancel}. */
+  /** Asks until the person is done, at the pace that the Vault sets. Fails with `engine_cancelled` after {@link cancel}. */
   poll(): Promise<Identity>;
 
   /** Ends it. What comes back later is refused. */
@@ -320,6 +320,8 @@ export class Secrets {
 
   /** Replaces the notes on a secret (`custom_metadata`). Notes are no secrets. */
   writeNotes(mount: string, path: string, notes: Readonly<Record<string, string>>): Promise<void>;
+
+  free(): void;
 }
 
 /** A versioned store. */
@@ -376,7 +378,7 @@ export class SecretVersion {
 export interface FieldInfo {
   readonly name: string;
   /** `text` can be put into an environment variable as it is. */
-  readonly kind: 'text' | 'number' | 'boolean' | 'null' | 'list' | 'object';
+  readonly kind: 'text' | 'number' | 'boolean' | 'null' | 'list' | 'object' | 'broken-text';
 }
 
 /** How a field differs. */
@@ -465,8 +467,8 @@ export type KeeperEvent =
   | { readonly kind: 'signed-in-again'; readonly expiresAt?: number }
   /** Nothing more can be done without the person, before that time. */
   | { readonly kind: 'needs-person'; readonly by?: number }
-  /** An attempt failed; the next one is at that time. */
-  | { readonly kind: 'failed'; readonly error: LatchkeyError; readonly nextAttempt?: number }
+  /** An attempt failed; it is tried again by itself where that makes sense. `signInAgain` may reject with anything. */
+  | { readonly kind: 'failed'; readonly error: unknown }
   /** The token is dead. */
   | { readonly kind: 'lost' };
 
@@ -489,7 +491,7 @@ export class Keeper {
 
   readonly state: KeeperState;
 
-  /** Begins. Without a token it waits for the first sign-in. */
+  /** Begins. Without a token it waits for the first sign-in, and after {@link Session.signOut} for the next. */
   start(): void;
 
   /**
@@ -586,22 +588,24 @@ export const ERROR_CODES: readonly ErrorCode[];
 
 export type ErrorCode =
 // <error-codes>: generated from the Rust enums by `cargo xtask wasm`; a test fails when they drift.
-  | 'cancelled'
   | 'engine_blocked'
+  | 'engine_cancelled'
+  | 'engine_invalid_argument'
+  | 'engine_not_signed_in'
+  | 'engine_sign_in_ended'
   | 'engine_unavailable'
-  | 'hub_auth_state_absent'
+  | 'hub_auth_state_off'
   | 'hub_id_token_expired'
+  | 'hub_id_token_malformed'
   | 'hub_id_token_missing'
   | 'hub_invalid_address'
+  | 'hub_invalid_user'
   | 'hub_malformed_reply'
   | 'hub_not_found'
   | 'hub_other_user'
   | 'hub_refused'
   | 'hub_scope_missing'
   | 'hub_unauthorized'
-  | 'internal'
-  | 'invalid_argument'
-  | 'not_signed_in'
   | 'oidc_access_denied'
   | 'oidc_account_selection_required'
   | 'oidc_authorization_pending'
@@ -610,6 +614,8 @@ export type ErrorCode =
   | 'oidc_callback_issuer_mismatch'
   | 'oidc_callback_issuer_missing'
   | 'oidc_callback_malformed'
+  | 'oidc_callback_not_signed'
+  | 'oidc_callback_response'
   | 'oidc_callback_state_mismatch'
   | 'oidc_callback_state_missing'
   | 'oidc_callback_too_long'
@@ -623,6 +629,7 @@ export type ErrorCode =
   | 'oidc_id_token_auth_time'
   | 'oidc_id_token_azp'
   | 'oidc_id_token_azp_missing'
+  | 'oidc_id_token_c_hash'
   | 'oidc_id_token_claim_invalid'
   | 'oidc_id_token_claim_missing'
   | 'oidc_id_token_critical_extension'
@@ -631,12 +638,16 @@ export type ErrorCode =
   | 'oidc_id_token_expired'
   | 'oidc_id_token_issued_in_future'
   | 'oidc_id_token_issuer'
+  | 'oidc_id_token_key_tenant'
   | 'oidc_id_token_malformed'
   | 'oidc_id_token_missing'
   | 'oidc_id_token_nonce'
   | 'oidc_id_token_not_continued'
+  | 'oidc_id_token_not_the_callbacks'
   | 'oidc_id_token_not_yet_valid'
+  | 'oidc_id_token_s_hash'
   | 'oidc_id_token_signature'
+  | 'oidc_id_token_tenant'
   | 'oidc_id_token_too_long'
   | 'oidc_id_token_type'
   | 'oidc_id_token_unknown_key'
@@ -644,12 +655,15 @@ export type ErrorCode =
   | 'oidc_id_token_weak_key'
   | 'oidc_insufficient_scope'
   | 'oidc_interaction_required'
+  | 'oidc_invalid_address'
   | 'oidc_invalid_client'
+  | 'oidc_invalid_dpop_proof'
   | 'oidc_invalid_grant'
   | 'oidc_invalid_issuer'
   | 'oidc_invalid_path'
   | 'oidc_invalid_redirect_uri'
   | 'oidc_invalid_request'
+  | 'oidc_invalid_request_object'
   | 'oidc_invalid_resource'
   | 'oidc_invalid_scope'
   | 'oidc_invalid_target'
@@ -657,6 +671,8 @@ export type ErrorCode =
   | 'oidc_keys_unavailable'
   | 'oidc_login_expired'
   | 'oidc_login_required'
+  | 'oidc_logout_issuer'
+  | 'oidc_logout_session_incomplete'
   | 'oidc_logout_token'
   | 'oidc_logout_token_event'
   | 'oidc_logout_token_missing'
@@ -691,6 +707,7 @@ export type ErrorCode =
   | 'oidc_server_error'
   | 'oidc_slow_down'
   | 'oidc_temporarily_unavailable'
+  | 'oidc_token_in_query'
   | 'oidc_unauthorized_client'
   | 'oidc_unredeemed'
   | 'oidc_unrefreshed'
@@ -699,6 +716,7 @@ export type ErrorCode =
   | 'oidc_unsupported_response_type'
   | 'oidc_unsupported_token_type'
   | 'oidc_unusable_client_key'
+  | 'oidc_use_dpop_nonce'
   | 'oidc_userinfo_shape'
   | 'oidc_userinfo_subject'
   | 'oidc_userinfo_subject_missing'
@@ -710,6 +728,7 @@ export type ErrorCode =
   | 'transport_timed_out'
   | 'transport_tls'
   | 'transport_unreachable'
+  | 'vault_alias_taken'
   | 'vault_cas_mismatch'
   | 'vault_cas_required'
   | 'vault_field_missing'

@@ -44,8 +44,8 @@ enum Verb {
     Servers(servers::Arguments),
     /// Install the Python and Node programs that some suites run, below target/tools
     Tools(tools::Arguments),
-    /// Check that the libraries compile for wasm32-unknown-unknown
-    Wasm,
+    /// Check that the libraries compile for a browser, or build the npm package
+    Wasm(wasm::Arguments),
     /// Run one fuzz target with coverage, for as long as you like
     Fuzz(fuzz::Arguments),
     /// Run the conformance tests and write docs/conformance.md
@@ -62,7 +62,7 @@ fn main() -> ExitCode {
         Verb::Test(arguments) => test::run(&project, &arguments),
         Verb::Servers(arguments) => servers::run(&project, &arguments),
         Verb::Tools(arguments) => tools::run(&project, &arguments),
-        Verb::Wasm => wasm::run(&project),
+        Verb::Wasm(arguments) => wasm::run(&project, &arguments),
         Verb::Fuzz(arguments) => fuzz::run(&project, &arguments),
         Verb::Conformance => conformance::run(&project),
         Verb::Bench(arguments) => bench::run(&project, &arguments),

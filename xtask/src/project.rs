@@ -86,6 +86,7 @@ pub(crate) struct Metadata {
 /// One member of the workspace.
 pub(crate) struct Package {
     pub(crate) name: String,
+    pub(crate) version: String,
     /// Meant for a registry one day, so that `cargo package` must pass.
     pub(crate) is_publishable: bool,
     /// Does something by default that `--no-default-features` leaves out.
@@ -105,6 +106,11 @@ impl Metadata {
         })
     }
 
+    pub(crate) fn version_of(&self, name: &str) -> Result<String> {
+        let package = self.packages.iter().find(|package| package.name == name);
+        Ok(package.with_context(|| format!("the workspace has no package {name}"))?.version.clone())
+    }
+
     pub(crate) fn has(&self, name: &str) -> bool {
         self.packages.iter().any(|package| package.name == name)
     }
@@ -114,6 +120,7 @@ impl Package {
     fn parse(value: &Value) -> Result<Self> {
         Ok(Self {
             name: value["name"].as_str().context("a package without a name")?.to_owned(),
+            version: value["version"].as_str().unwrap_or_default().to_owned(),
             // `publish = false` is an empty list of registries.
             is_publishable: !value["publish"].as_array().is_some_and(Vec::is_empty),
             has_default_features: value["features"]["default"]

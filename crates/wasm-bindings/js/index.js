@@ -20,7 +20,7 @@ export function init(source) {
 
 async function load(source) {
   try {
-    await initEngine({ module_or_path: source });
+    await initEngine({ module_or_path: source ?? new URL('./engine_bg.wasm', import.meta.url) });
   } catch (error) {
     const blocked = error instanceof WebAssembly.CompileError || error instanceof EvalError;
     throw blocked

@@ -91,11 +91,18 @@ export async function verify(jwk, algorithm, signature, input) {
   }
 }
 
-/** Waits; at once over where the signal is aborted. */
-export function sleep(milliseconds, signal) {
-  return new Promise(resolve => {
-    if (signal?.aborted) return resolve();
-    const timer = setTimeout(resolve, Math.min(milliseconds, LONGEST));
-    signal?.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true });
-  });
+/** Lets the page sign in again, with the lock that its tabs share: one of them at a time. */
+export function signInAgain(call, lock) {
+  const controller = new AbortController();
+  const { signal } = controller;
+  const run = async () => call(signal);
+  // A worker of an old browser, or Node, has no locks; there are no tabs either.
+  const locks = lock === undefined ? undefined : globalThis.navigator?.locks;
+  const promise = locks ? locks.request(lock, { signal }, run) : run();
+  return { promise, abort: () => controller.abort() };
+}
+
+/** Waits. */
+export function sleep(milliseconds) {
+  return new Promise(resolve => setTimeout(resolve, Math.min(milliseconds, LONGEST)));
 }

@@ -7,6 +7,8 @@
 #[cfg(target_arch = "wasm32")]
 mod doctor;
 #[cfg(target_arch = "wasm32")]
+mod keeper;
+#[cfg(target_arch = "wasm32")]
 mod secrets;
 #[cfg(target_arch = "wasm32")]
 mod session;

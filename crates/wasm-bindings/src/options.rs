@@ -1,6 +1,6 @@
 //! Reading what a page passes in. Whatever is of another type than the types say is named.
 
-use js_sys::{Array, Object, Reflect};
+use js_sys::{Array, Function, Object, Reflect};
 use url::Url;
 use wasm_bindgen::{JsCast as _, JsValue};
 
@@ -59,6 +59,18 @@ impl Options<'_> {
         let wrong = Failure::InvalidArgument { name, problem: "is not a list of strings" };
         let Ok(list) = value.dyn_into::<Array>() else { return Err(wrong) };
         list.iter().map(|item| item.as_string()).collect::<Option<_>>().ok_or(wrong)
+    }
+
+    /// A function that may be missing.
+    pub(crate) fn function(&self, name: &'static str) -> Result<Option<Function>, Failure> {
+        let value = self.member(name);
+        if value.is_undefined() || value.is_null() {
+            return Ok(None);
+        }
+        value
+            .dyn_into()
+            .map(Some)
+            .map_err(|_| Failure::InvalidArgument { name, problem: "is not a function" })
     }
 
     /// The value itself.

@@ -1,6 +1,6 @@
 //! What `js/platform.js` and `js/error.js` do for us.
 
-use js_sys::{Array, Object, Promise, Uint8Array};
+use js_sys::{Array, Function, Object, Promise, Uint8Array};
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen(raw_module = "./platform.js")]
@@ -18,6 +18,18 @@ extern "C" {
     /// Checks a signature.
     pub(crate) fn verify(jwk: Object, algorithm: Object, signature: Uint8Array, input: Uint8Array)
     -> Promise;
+
+    /// Lets the page sign in again, one tab at a time.
+    #[wasm_bindgen(js_name = signInAgain)]
+    pub(crate) fn sign_in_again(call: &Function, lock: Option<String>) -> Attempt;
+
+    /// What the page does at the moment.
+    #[derive(Clone)]
+    pub(crate) type Attempt;
+    #[wasm_bindgen(method, getter)]
+    pub(crate) fn promise(this: &Attempt) -> Promise;
+    #[wasm_bindgen(method)]
+    pub(crate) fn abort(this: &Attempt);
 
     /// Waits so many milliseconds.
     pub(crate) fn sleep(milliseconds: f64) -> Promise;

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use js_sys::Function;
 use latchkey_jupyterhub_auth::{Error as HubError, Holder, HubApi, ReadIdToken, check_own_server};
 use latchkey_oidc_flow::{IdToken, Provider};
+use latchkey_token_lifecycle::Granted;
 use latchkey_transport::{Perform as _, Secret, SharedTransport};
 use latchkey_vault_client::token::{CreateToken, TokenRequest};
 use latchkey_vault_client::{Lease, Login, Token, Vault};
@@ -15,6 +16,7 @@ use wasm_bindgen::prelude::*;
 
 use crate::clock::{duration_millis, millis, now};
 use crate::failure::Failure;
+use crate::keeper::{Keeping, Quiet, lease, left};
 use crate::object::{list, notes, object, optional};
 use crate::options::Options;
 use crate::secrets::Secrets;
@@ -34,6 +36,9 @@ pub(crate) struct Inner {
     listeners: RefCell<Vec<(u32, Function)>>,
     last_listener: Cell<u32>,
     providers: RefCell<Vec<Provider>>,
+    keeping: RefCell<Option<Rc<Keeping>>>,
+    /// The keeper itself is signing in.
+    is_quiet: Cell<bool>,
 }
 
 /// A token, and what the page may know of it.
@@ -42,6 +47,8 @@ struct Held {
     way: &'static str,
     name: String,
     login: Login,
+    /// How much life is asked for when it is prolonged: as much as it had at first.
+    increment: Duration,
     expires_at: Option<SystemTime>,
     /// Made once, so that a page sees by `===` whether anything has changed.
     identity: JsValue,
@@ -49,11 +56,24 @@ struct Held {
 
 impl Held {
     fn new(way: &'static str, name: String, login: Login, asked_at: SystemTime) -> Self {
-        let expires_at = expiry(&login.lease, asked_at);
-        let mut held =
-            Self { token: login.token().clone(), way, name, login, expires_at, identity: JsValue::UNDEFINED };
+        let mut held = Self {
+            token: login.token().clone(),
+            way,
+            name,
+            increment: login.lease.duration,
+            expires_at: expiry(&login.lease, asked_at),
+            login,
+            identity: JsValue::UNDEFINED,
+        };
         held.identity = held.describe();
         held
+    }
+
+    fn prolonged(mut self, lease: Lease, asked_at: SystemTime) -> Self {
+        self.login.lease = lease;
+        self.expires_at = expiry(&lease, asked_at);
+        self.identity = self.describe();
+        self
     }
 
     fn describe(&self) -> JsValue {
@@ -116,7 +136,7 @@ impl Inner {
 
     /// Takes a login over.
     pub(crate) fn signed_in(
-        &self,
+        self: &Rc<Self>,
         way: &'static str,
         name: Option<String>,
         login: Login,
@@ -126,12 +146,17 @@ impl Inner {
         let held = Held::new(way, name, login, asked_at);
         let identity = held.identity.clone();
         self.set(Some(held));
+        if !self.is_quiet.get()
+            && let Some(keeping) = self.keeping()
+        {
+            keeping.signed_in(self);
+        }
         identity
     }
 
     /// Logs in with an ID token.
     pub(crate) async fn log_in(
-        &self,
+        self: &Rc<Self>,
         way: &'static str,
         name: Option<String>,
         target: &Target,
@@ -145,24 +170,60 @@ impl Inner {
     /// Prolongs the token by as much as the server likes.
     pub(crate) async fn renew(&self) -> Result<JsValue, Failure> {
         let vault = self.vault()?;
+        let increment = self.held.borrow().as_ref().map(|held| held.increment).unwrap_or_default();
         let asked_at = now();
-        let renewal = vault.token().renew_self(Duration::ZERO).await;
+        let renewal = vault.token().renew_self(increment).await;
         let lease = renewal.map_err(|error| self.heard(error))?.lease;
-        let mut held = self.held.borrow_mut().take().ok_or(Failure::NotSignedIn)?;
-        held.login.lease = lease;
-        let login = held.login;
-        let held = Held::new(held.way, held.name, login, asked_at);
+        let held = self.held.borrow_mut().take().ok_or(Failure::NotSignedIn)?.prolonged(lease, asked_at);
         let identity = held.identity.clone();
         self.set(Some(held));
         Ok(identity)
     }
 
-    /// Forgets the token where the server said in words that it is dead.
+    /// Notes what the server said of the token: forgets one that is dead in words, and lets the keeper find out where a
+    /// refusal may be either.
     pub(crate) fn heard(&self, error: latchkey_vault_client::Error) -> Failure {
-        if error.is_token_dead() == Some(true) {
-            self.set(None);
+        let is_dead = error.is_token_dead();
+        if is_dead != Some(false)
+            && let Some(keeping) = self.keeping()
+        {
+            keeping.refused(is_dead == Some(true));
+        }
+        if is_dead == Some(true) {
+            self.forget();
         }
         error.into()
+    }
+
+    /// Forgets the token.
+    pub(crate) fn forget(&self) {
+        if self.held.borrow().is_some() {
+            self.set(None);
+        }
+    }
+
+    /// The token with what is left of its lease.
+    pub(crate) fn granted(&self) -> Option<Granted<Token>> {
+        self.current()?;
+        let held = self.held.borrow();
+        let held = held.as_ref()?;
+        let lease = lease(left(held.expires_at), held.login.lease.renewable);
+        Some(Granted { token: held.token.clone(), lease })
+    }
+
+    /// Takes a keeper on, or lets it go.
+    pub(crate) fn keep(&self, keeping: Option<Rc<Keeping>>) {
+        *self.keeping.borrow_mut() = keeping;
+    }
+
+    fn keeping(&self) -> Option<Rc<Keeping>> {
+        self.keeping.borrow().clone()
+    }
+
+    /// Until what comes back is dropped, sign-ins are not told to the keeper: it asked for them.
+    pub(crate) fn quietly(&self) -> Quiet<'_> {
+        self.is_quiet.set(true);
+        Quiet(&self.is_quiet)
     }
 
     /// The provider, whose metadata and keys are fetched once for a session.
@@ -231,6 +292,12 @@ pub(crate) async fn hub_id_token(hub: &Options<'_>, transport: &SharedTransport)
     Ok(read.id_token(Holder::Tab, now())?)
 }
 
+impl Session {
+    pub(crate) fn inner(&self) -> Rc<Inner> {
+        Rc::clone(&self.0)
+    }
+}
+
 #[wasm_bindgen]
 impl Session {
     /// See `types.d.ts`; so it is for all that follows.
@@ -245,6 +312,8 @@ impl Session {
             listeners: RefCell::default(),
             last_listener: Cell::default(),
             providers: RefCell::default(),
+            keeping: RefCell::default(),
+            is_quiet: Cell::default(),
         })))
     }
 
@@ -318,6 +387,9 @@ impl Session {
     #[wasm_bindgen(js_name = signOut)]
     pub async fn sign_out(&self, options: JsValue) -> Result<(), JsValue> {
         let vault = self.0.vault();
+        if let Some(keeping) = self.0.keeping() {
+            keeping.signed_out();
+        }
         self.0.set(None);
         match vault {
             Ok(vault) if Options(&options).flag("revoke") => {

@@ -35,6 +35,8 @@ pub(super) enum Action {
     Check { arguments: Vec<String>, environment: &'static [(&'static str, &'static str)] },
     /// A library for the browser.
     Wasm(wasm::Check),
+    /// The npm package: built, and tested in Node and in Chromium.
+    Bindings,
     /// Compiles all tests: no result of its own, but without it there is nothing to run.
     Build { arguments: Vec<String> },
     /// A cargo call that runs tests and prints their results.
@@ -63,7 +65,7 @@ impl Plan {
         }
         plan.add_tests(filters);
         if filters.is_empty() {
-            plan.add_wasm(metadata);
+            plan.add_wasm(metadata, scope);
             plan.add_packages(metadata, scope);
         }
         plan.add_suite(scope, filters);
@@ -92,10 +94,15 @@ impl Plan {
         self.add("doc tests", "the examples in documentation and READMEs", examples);
     }
 
-    fn add_wasm(&mut self, metadata: &Metadata) {
+    fn add_wasm(&mut self, metadata: &Metadata, scope: Scope) {
         for check in wasm::Check::all(metadata) {
             self.add(&check.name(), "the library compiles for a browser", Action::Wasm(check));
         }
+        if scope == Scope::Fast {
+            return self.leave_out("npm package", "--fast");
+        }
+        let purpose = "the bindings are packed, small enough, and work in Node and in Chromium";
+        self.add("npm package", purpose, Action::Bindings);
     }
 
     fn add_packages(&mut self, metadata: &Metadata, scope: Scope) {
@@ -171,8 +178,12 @@ mod tests_of_plan {
     use crate::project::Package;
 
     fn names(scope: Scope, filters: &[&str]) -> Vec<String> {
-        let package =
-            |name: &str| Package { name: name.to_owned(), is_publishable: true, has_default_features: false };
+        let package = |name: &str| Package {
+            name: name.to_owned(),
+            version: "0.1.0".to_owned(),
+            is_publishable: true,
+            has_default_features: false,
+        };
         let metadata = Metadata { target: "/t".into(), packages: vec![package("latchkey-transport")] };
         let plan = Plan::new(&metadata, scope, &filters.map_into_strings());
         plan.steps.into_iter().map(|step| step.name).collect()

@@ -16,7 +16,7 @@ use crate::project::Project;
 use crate::servers::{Addresses, Session};
 use crate::setup::{Packages, joined};
 use crate::tools;
-use crate::wasm::Toolchain;
+use crate::wasm::{self, Toolchain};
 
 /// What the suite reads; unset for a run without servers, whatever the person's shell says.
 const SERVER_VARIABLES: [&str; 5] = [
@@ -157,7 +157,29 @@ impl<'project> Runner<'project> {
                 Ok(())
             }
             Action::Packages(names) => self.packages(step, names),
+            Action::Bindings => self.bindings(step),
         }
+    }
+
+    fn bindings(&mut self, step: &Step) -> Result<()> {
+        let begun = Instant::now();
+        let counts = match wasm::test_command(self.project, &Packages::new(self.project)) {
+            Ok(mut command) => {
+                let finished = self.run_logged(step, &mut command)?;
+                let output = fs::read(self.log(step)).unwrap_or_default();
+                let mut counts = Counts::of_output(&String::from_utf8_lossy(&output));
+                if !finished.success && counts.failed == 0 {
+                    counts.failed = 1;
+                }
+                counts
+            }
+            Err(error) => {
+                say!("    FAILED: {error:#}");
+                Counts::check(false)
+            }
+        };
+        self.lines.push(Line { name: step.name.clone(), counts, ran_tests: true, took: begun.elapsed() });
+        Ok(())
     }
 
     fn check(&mut self, step: &Step, mut command: Command) -> Result<()> {

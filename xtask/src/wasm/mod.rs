@@ -1,6 +1,13 @@
-//! `cargo xtask wasm`, and the same checks for `cargo xtask test`: the libraries compile for a browser.
+//! `cargo xtask wasm`, and the same for `cargo xtask test`: the libraries compile for a browser, and the bindings become an
+//! npm package.
 
-use std::path::Path;
+mod codes;
+mod licences;
+mod package;
+mod size;
+
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result, bail};
@@ -9,7 +16,13 @@ use crate::progress::{self, say};
 use crate::project::{Metadata, Project};
 use crate::setup::Packages;
 
+use self::package::build as build_package;
+pub(crate) use self::package::test_command;
+
 const TARGET: &str = "wasm32-unknown-unknown";
+
+/// What is there for browsers only.
+const BINDINGS: &str = "latchkey-wasm-bindings";
 
 /// Native on purpose: it opens sockets, and nothing in a browser needs a double.
 const NATIVE_ONLY: &[&str] = &["latchkey-testbed"];
@@ -66,24 +79,49 @@ impl Toolchain {
 
     /// The command of one check.
     pub(crate) fn command(self, project: &Project, check: &Check) -> Command {
-        let mut command = match self {
-            Self::Installed => project.cargo(["check"]),
+        let verb = if check.is_linted { self.linter() } else { "check" };
+        let (mut command, _) = self.cargo(project, verb);
+        if verb == "clippy" {
+            // The other crates are linted where they are at home.
+            command.arg("--no-deps");
+        }
+        command.args(["--lib", "--target", TARGET, "--package", &check.package]).args(&check.features);
+        command.env("RUSTFLAGS", "-Dwarnings");
+        command
+    }
+
+    /// Debian's compiler comes without clippy.
+    fn linter(self) -> &'static str {
+        match self {
+            Self::Installed => "clippy",
+            Self::Debian => "check",
+        }
+    }
+
+    /// A call of the cargo that can compile for a browser, and the folder that it writes to.
+    fn cargo(self, project: &Project, verb: &str) -> (Command, PathBuf) {
+        match self {
+            Self::Installed => {
+                let target = project.target("");
+                let mut command = project.cargo([verb, "--target-dir"]);
+                command.arg(&target);
+                (command, target)
+            }
             Self::Debian => {
+                let target = project.target("wasm-debian");
                 let mut command = Command::new("/usr/bin/cargo");
                 project.prepare_cargo(&mut command);
                 command
                     // `-Zbuild-std` is what makes up for the missing library, and needs this key on stable.
                     .env("RUSTC_BOOTSTRAP", "1")
                     .env("RUSTC", "/usr/bin/rustc")
+                    .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", "/usr/bin/wasm-ld-22")
                     .env_remove("RUSTUP_TOOLCHAIN")
-                    .args(["check", "-Zbuild-std=std,panic_abort", "--target-dir"])
-                    .arg(project.target("wasm-debian"));
-                command
+                    .args([verb, "-Zbuild-std=std,panic_abort", "--target-dir"])
+                    .arg(&target);
+                (command, target)
             }
-        };
-        command.args(["--lib", "--target", TARGET, "--package", &check.package]).args(&check.features);
-        command.env("RUSTFLAGS", "-Dwarnings");
-        command
+        }
     }
 }
 
@@ -91,6 +129,8 @@ impl Toolchain {
 pub(crate) struct Check {
     package: String,
     features: Vec<String>,
+    /// Has code that is compiled for browsers only, which clippy sees nowhere else.
+    is_linted: bool,
 }
 
 impl Check {
@@ -103,7 +143,7 @@ impl Check {
             }
             let mut add = |features: &[&str]| {
                 let features = features.iter().map(|&feature| feature.to_owned()).collect();
-                checks.push(Self { package: package.name.clone(), features });
+                checks.push(Self { package: package.name.clone(), features, is_linted: false });
             };
             add(&[]);
             if package.has_default_features {
@@ -112,6 +152,9 @@ impl Check {
             for (_, feature) in EXTRA_FEATURES.iter().filter(|(name, _)| *name == package.name) {
                 add(&["--features", feature]);
             }
+        }
+        if metadata.has(BINDINGS) {
+            checks.push(Self { package: BINDINGS.to_owned(), features: Vec::new(), is_linted: true });
         }
         checks
     }
@@ -123,8 +166,41 @@ impl Check {
     }
 }
 
-pub(crate) fn run(project: &Project) -> Result<ExitCode> {
-    let toolchain = Toolchain::provide(&Packages::new(project))?;
+/// Checks that the libraries compile for a browser, or packs them for npm.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Build the npm package in target/npm/latchkey-wasm and tell its size
+    #[arg(long)]
+    package: bool,
+    /// Write the list of error codes in the types anew, from the Rust enums
+    #[arg(long)]
+    codes: bool,
+    /// Build the npm package and run its tests in Node and in Chromium
+    #[arg(long)]
+    test: bool,
+}
+
+pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<ExitCode> {
+    if arguments.codes {
+        let path = project.root().join("crates/wasm-bindings/types.d.ts");
+        let types = codes::Codes::collect(project.root())?.write_into(&fs::read_to_string(&path)?)?;
+        fs::write(&path, types).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    let packages = Packages::new(project);
+    if arguments.test {
+        let status = test_command(project, &packages)?.status().context("node does not start")?;
+        return Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
+    if arguments.package {
+        let package = build_package(project, &packages)?;
+        say!("{}", package.size.to_string().trim_end());
+        say!("package: {}", package.folder.display());
+        package.size.check()?;
+    }
+    if arguments.codes || arguments.package {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let toolchain = Toolchain::provide(&packages)?;
     for check in Check::all(&project.metadata()?) {
         say!("{}", check.name());
         let status = toolchain.command(project, &check).status().context("cargo does not start")?;
@@ -144,6 +220,7 @@ mod tests {
     fn every_library_is_checked_with_and_without_its_defaults() {
         let package = |name: &str, is_publishable, has_default_features| Package {
             name: name.to_owned(),
+            version: "0.1.0".to_owned(),
             is_publishable,
             has_default_features,
         };
