@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: one sign-in against the test doubles, from nothing to a secret.
+//! `cargo xtask demo`: one sign-in against the test doubles, from nothing to a secret: in JupyterLab, or in a terminal.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -10,9 +10,11 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
+use crate::labextension;
 use crate::process::Process;
 use crate::progress::{self, say};
 use crate::project::Project;
+use crate::setup::Packages;
 
 /// What `provision` is told; everything else comes from the environment.
 pub(crate) const PROVISION: &[&str] = &[];
@@ -23,17 +25,39 @@ pub(crate) const LOGIN: &[&str] = &["--secret", "notebook-secret-kv-v2/test", "-
 /// It only has to bind two ports and make two keys.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
-/// Sign in and read a secret, against doubles of an identity provider and of Vault on this machine.
+/// Open JupyterLab with the extension, against doubles of an identity provider and of Vault on this machine.
 ///
-/// Nothing to install, nothing to configure; everything ends with the command.
+/// Nothing to configure; everything ends with the command.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Sign in without a browser and without a person
+    /// Do it without a person, and end when a kernel has its secret
     #[arg(long)]
     headless: bool,
+
+    /// Sign in by a program in this terminal instead: no JupyterLab is built or installed
+    #[arg(long)]
+    terminal: bool,
 }
 
 pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<ExitCode> {
+    if arguments.terminal { in_terminal(project, arguments) } else { in_jupyterlab(project, arguments) }
+}
+
+fn in_jupyterlab(project: &Project, arguments: &Arguments) -> Result<ExitCode> {
+    say!("building the engine, the extension and the doubles");
+    let mut demo = labextension::prepare(project, &Packages::new(project), "demo.mjs")?;
+    demo.env("LATCHKEY_UI_OUTPUT", project.target("demo"));
+    let status = if arguments.headless {
+        project.guard().spawn(demo.arg("--headless"))?.wait()?
+    } else {
+        // In the foreground, so that it hears Ctrl-C.
+        demo.status().context("`node` does not start")?
+    };
+    succeed("the demo", status)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn in_terminal(project: &Project, arguments: &Arguments) -> Result<ExitCode> {
     say!("building the doubles and the programs");
     let programs = Programs::build(project, arguments.headless)?;
     let (_testbed, doubles) = Doubles::start(project, &programs)?;

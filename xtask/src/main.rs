@@ -9,6 +9,7 @@ mod demo;
 mod fuzz;
 mod http;
 mod install;
+mod labextension;
 mod process;
 mod progress;
 mod project;
@@ -50,6 +51,8 @@ enum Verb {
     Fuzz(fuzz::Arguments),
     /// Run the conformance tests and write docs/conformance.md
     Conformance,
+    /// Build the JupyterLab extension and its wheel
+    Labextension(labextension::Arguments),
     /// Measure the libraries and write target/bench/report.json
     Bench(bench::Arguments),
 }
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         Verb::Wasm(arguments) => wasm::run(&project, &arguments),
         Verb::Fuzz(arguments) => fuzz::run(&project, &arguments),
         Verb::Conformance => conformance::run(&project),
+        Verb::Labextension(arguments) => labextension::run(&project, &arguments),
         Verb::Bench(arguments) => bench::run(&project, &arguments),
     });
     match done {

@@ -45,6 +45,8 @@ pub(super) enum Action {
     Servers,
     /// Waits for programs that are not ours, and tells the steps after it where they are.
     Tools,
+    /// Builds the JupyterLab extension, and tries it in a browser; whether the long scenarios are run, too.
+    Browser { all: bool },
     /// Packs and verifies these packages as a registry would get them.
     Packages(Vec<String>),
 }
@@ -67,6 +69,9 @@ impl Plan {
         if filters.is_empty() {
             plan.add_wasm(metadata, scope);
             plan.add_packages(metadata, scope);
+        }
+        if filters.is_empty() {
+            plan.add_browser(scope);
         }
         plan.add_suite(scope, filters);
         if scope != Scope::All {
@@ -112,6 +117,14 @@ impl Plan {
         let packages = metadata.packages.iter().filter(|package| package.is_publishable);
         let names = packages.map(|package| package.name.clone()).collect();
         self.add("packages", "each crate builds from what a registry would get", Action::Packages(names));
+    }
+
+    fn add_browser(&mut self, scope: Scope) {
+        if scope == Scope::Fast {
+            return self.leave_out("JupyterLab", "--fast");
+        }
+        let purpose = "the extension in a browser, from its sources to a secret in a kernel";
+        self.add("JupyterLab", purpose, Action::Browser { all: scope == Scope::All });
     }
 
     /// Last, for it waits for the servers.
@@ -192,13 +205,16 @@ mod tests_of_plan {
     #[test]
     fn a_usual_run_ends_with_the_suite_on_real_servers() {
         let names = names(Scope::Usual, &[]);
-        assert_eq!(names[names.len() - 4..], ["packages", "real servers", "tools", "suite"]);
+        assert_eq!(names[names.len() - 5..], ["packages", "JupyterLab", "real servers", "tools", "suite"]);
     }
 
     #[test]
     fn a_fast_run_has_no_servers_and_no_packages() {
         let names = names(Scope::Fast, &[]);
-        assert!(!names.iter().any(|name| name == "packages" || name == "real servers"), "{names:?}");
+        assert!(
+            !names.iter().any(|name| ["packages", "JupyterLab", "real servers"].contains(&&**name)),
+            "{names:?}"
+        );
         assert!(names.iter().any(|name| name == "wasm32 transport"));
     }
 

@@ -11,6 +11,7 @@ use anyhow::Result;
 use super::packages;
 use super::plan::{Action, LeftOut, Plan, Scope, Step};
 use super::report::{Counts, Line, Report};
+use crate::labextension;
 use crate::progress::{self, Finished, say};
 use crate::project::Project;
 use crate::servers::{Addresses, Session};
@@ -42,6 +43,7 @@ pub(super) struct Runner<'project> {
 
 /// What happens beside the steps, until a step asks for it.
 struct Background<'scope, 'project> {
+    packages: &'scope Packages<'project>,
     wasm: Later<'scope, Option<Toolchain>>,
     servers: Later<'scope, Session<'project>>,
     tools: Later<'scope, Vec<(&'static str, PathBuf)>>,
@@ -67,7 +69,7 @@ impl<'project> Runner<'project> {
         let has = |wanted: fn(&Action) -> bool| plan.steps.iter().any(|step| wanted(&step.action));
         thread::scope(|threads| {
             let (wasm, servers, tools) = (Later::Never, Later::Never, Later::Never);
-            let mut background = Background { wasm, servers, tools };
+            let mut background = Background { packages: &packages, wasm, servers, tools };
             if has(|action| matches!(action, Action::Servers)) {
                 let open = || Session::open(project, &packages);
                 background.servers = Later::Running(threads.spawn(open));
@@ -158,6 +160,7 @@ impl<'project> Runner<'project> {
             }
             Action::Packages(names) => self.packages(step, names),
             Action::Bindings => self.bindings(step),
+            Action::Browser { all } => self.browser(step, background.packages, *all),
         }
     }
 
@@ -238,6 +241,26 @@ impl<'project> Runner<'project> {
         let output = fs::read(self.log(step)).unwrap_or_default();
         let counts = packages::counts(finished.success, &String::from_utf8_lossy(&output), names);
         self.line(step, counts, finished.took);
+        Ok(())
+    }
+
+    fn browser(&mut self, step: &Step, packages: &Packages<'_>, all: bool) -> Result<()> {
+        let begun = Instant::now();
+        let mut command = match labextension::scenarios(self.project, packages, all) {
+            Ok(command) => command,
+            Err(error) => {
+                say!("    FAILED: {error:#}");
+                self.line(step, Counts::check(false), begun.elapsed());
+                return Ok(());
+            }
+        };
+        let finished = self.run_logged(step, &mut command)?;
+        let output = fs::read(self.log(step)).unwrap_or_default();
+        let mut counts = Counts::of_output(&String::from_utf8_lossy(&output));
+        if !finished.success && counts.failed == 0 {
+            counts.failed = 1;
+        }
+        self.lines.push(Line { name: step.name.clone(), counts, ran_tests: true, took: begun.elapsed() });
         Ok(())
     }
 

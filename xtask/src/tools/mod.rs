@@ -25,6 +25,28 @@ pub(crate) const JUPYTERHUB: Venv =
 /// What runs in Node: a certified provider, an OpenID client, and JupyterHub's proxy.
 pub(crate) const NODE_PEERS: NpmFolder = NpmFolder { name: "node-peers", source: "tests/npm" };
 
+/// JupyterLab with what builds the extension and what its scenarios need: Notebook 7, a hub, a kernel, languages.
+pub(crate) const JUPYTERLAB: Venv = Venv {
+    name: "jupyterlab",
+    packages: &[
+        "jupyterlab==4.6.6",
+        "notebook==7.6.5",
+        "jupyterhub==6.1.1",
+        "oauthenticator==17.4.0",
+        "ipykernel",
+        "jupyterlab-language-pack-ko-KR",
+        "jupyterlab-language-pack-ru-RU",
+        "jupyter-builder==1.3.0",
+        "build",
+        "hatchling==1.33.0",
+        "hatch-nodejs-version==0.4.0",
+        "hatch-jupyter-builder==0.10.0",
+    ],
+};
+
+/// The scenarios of the extension in a browser.
+pub(crate) const UI_TESTS: NpmFolder = NpmFolder { name: "ui-tests", source: "jupyterlab/ui-tests" };
+
 /// Where the suites look for a tool: a variable, and how it is installed.
 const ALL: [(&str, Tool); 2] =
     [("LATCHKEY_JUPYTERHUB", Tool::Python(&JUPYTERHUB)), ("LATCHKEY_NODE_PEERS", Tool::Node(&NODE_PEERS))];

@@ -16,8 +16,7 @@ use crate::progress::{self, say};
 use crate::project::{Metadata, Project};
 use crate::setup::Packages;
 
-use self::package::build as build_package;
-pub(crate) use self::package::test_command;
+pub(crate) use self::package::{build as build_package, test_command};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
