@@ -1,0 +1,297 @@
+//! `login`: what it reads, writes and says.
+
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::sync::Arc;
+use std::time::Duration;
+
+use latchkey_tests::{Backend, Fault, Place, READER, Target, behaviours};
+use latchkey_transport::Method;
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::Command;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+
+use crate::support::{CONTENT, Done, SECRET, ground, login, login_with, program, sign_in, signed_in};
+
+behaviours! {
+    a_sign_in_by_vault_through_loopback_reads_the_secret,
+    a_sign_in_by_vault_with_a_pasted_code_reads_the_secret,
+    a_sign_in_at_the_provider_through_loopback_reads_the_secret,
+    a_sign_in_at_the_provider_with_a_pasted_address_reads_the_secret,
+    the_token_is_revoked_at_the_end,
+    a_kept_token_works_and_is_for_its_owner_only,
+    a_binary_field_is_written_whole_and_for_its_owner_only,
+    a_file_that_exists_is_left_alone_without_force,
+    a_symbolic_link_is_never_followed,
+    a_field_that_is_not_there_names_those_that_are,
+    a_secret_that_is_not_there_is_told,
+    a_wrong_role_is_told,
+    a_wrong_issuer_is_told,
+    a_server_that_is_down_is_exit_code_3,
+    a_wrong_argument_is_exit_code_2,
+    nobody_signing_in_is_exit_code_4,
+    ctrl_c_ends_the_wait,
+    #[not_on(Place::Real, "the real server does not wait on request")]
+    ctrl_c_while_the_secret_is_read_revokes_the_token,
+    a_ca_from_the_environment_is_trusted_and_an_unknown_one_is_told,
+    a_namespace_that_is_not_there_is_told,
+    a_port_that_is_taken_is_told,
+}
+
+async fn a_sign_in_by_vault_through_loopback_reads_the_secret(backend: Backend) {
+    let ground = ground(backend).await;
+    let done = signed_in(&ground.backend, &["--via", "vault", "--flow", "loopback", "--field", "data"]).await;
+    assert_eq!((done.code, done.text().trim_end()), (Some(0), CONTENT), "{done:?}");
+}
+
+async fn a_sign_in_at_the_provider_through_loopback_reads_the_secret(backend: Backend) {
+    let ground = ground(backend).await;
+    let done =
+        signed_in(&ground.backend, &["--via", "provider", "--flow", "loopback", "--field", "data"]).await;
+    assert_eq!((done.code, done.text().trim_end()), (Some(0), CONTENT), "{done:?}");
+}
+
+async fn a_sign_in_by_vault_with_a_pasted_code_reads_the_secret(backend: Backend) {
+    let ground = ground(backend).await;
+    let mut login = login(&ground.backend, &["--via", "vault", "--flow", "oob", "--field", "data"]);
+    let address = login.address().await;
+    let page = sign_in(&ground.backend, &address, READER).await;
+    login.paste(&page.input("code").unwrap()).await;
+    let done = login.end().await;
+    assert_eq!((done.code, done.text().trim_end()), (Some(0), CONTENT), "{done:?}");
+}
+
+async fn a_sign_in_at_the_provider_with_a_pasted_address_reads_the_secret(backend: Backend) {
+    let ground = ground(backend).await;
+    let mut login = login(&ground.backend, &["--via", "provider", "--flow", "oob", "--field", "data"]);
+    let address = login.address().await;
+    let page = sign_in(&ground.backend, &address, READER).await;
+    login.paste(page.address.as_str()).await;
+    let done = login.end().await;
+    assert_eq!((done.code, done.text().trim_end()), (Some(0), CONTENT), "{done:?}");
+    assert!(!done.stderr.contains(page.parameter("code").unwrap().as_str()), "the code is not repeated");
+}
+
+/// The tokens that exist, by their accessors.
+async fn accessors(backend: &Backend) -> Vec<Value> {
+    let list = backend.admin(Method::List, "auth/token/accessors", Value::Null).await.unwrap();
+    list["data"]["keys"].as_array().unwrap().clone()
+}
+
+async fn the_token_is_revoked_at_the_end(backend: Backend) {
+    let ground = ground(backend).await;
+    let before = accessors(&ground.backend).await;
+    let done = signed_in(&ground.backend, &["--field", "data"]).await;
+    assert!(done.is_success(), "{done:?}");
+    signed_in(&ground.backend, &["--field", "nothing-like-it"]).await.assert_failed(1, &["nothing-like-it"]);
+    let after = accessors(&ground.backend).await;
+    let added: Vec<_> = after.iter().filter(|accessor| !before.contains(accessor)).collect();
+    assert!(added.is_empty(), "{} tokens are left", added.len());
+}
+
+async fn a_kept_token_works_and_is_for_its_owner_only(backend: Backend) {
+    let ground = ground(backend).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    let done = signed_in(&ground.backend, &["--keep-token", file.to_str().unwrap()]).await;
+    assert!(done.is_success(), "{done:?}");
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let token = std::fs::read_to_string(&file).unwrap();
+    assert!(!done.stderr.contains(&token) && !done.text().contains(&token));
+    let found =
+        ground.backend.admin(Method::Post, "auth/token/lookup", json!({"token": token})).await.unwrap();
+    assert_eq!(found["data"]["meta"]["username"], "reader");
+    ground.backend.admin(Method::Post, "auth/token/revoke", json!({"token": token})).await.unwrap();
+}
+
+async fn a_binary_field_is_written_whole_and_for_its_owner_only(backend: Backend) {
+    let ground = ground(backend).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("key.bin");
+    let arguments = ["--field", "binary", "--decode", "base64", "--out", file.to_str().unwrap()];
+    let done = signed_in(&ground.backend, &arguments).await;
+    assert!(done.is_success() && done.stdout.is_empty(), "{done:?}");
+    assert_eq!(std::fs::read(&file).unwrap(), (0..=255).collect::<Vec<u8>>());
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+async fn a_file_that_exists_is_left_alone_without_force(backend: Backend) {
+    let ground = ground(backend).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("secret");
+    std::fs::write(&file, "mine").unwrap();
+    let arguments = ["--field", "data", "--out", file.to_str().unwrap()];
+    // Told before the person signs in.
+    login(&ground.backend, &arguments).end().await.assert_failed(2, &["exists", "--force"]);
+    assert_eq!(std::fs::read(&file).unwrap(), b"mine");
+    let done = signed_in(&ground.backend, &[&arguments[..], &["--force"]].concat()).await;
+    assert!(done.is_success(), "{done:?}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), CONTENT);
+}
+
+async fn a_symbolic_link_is_never_followed(backend: Backend) {
+    let ground = ground(backend).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (target, link) = (folder.path().join("target"), folder.path().join("link"));
+    std::fs::write(&target, "mine").unwrap();
+    symlink(&target, &link).unwrap();
+    let arguments = ["--field", "data", "--out", link.to_str().unwrap(), "--force"];
+    let running = login(&ground.backend, &arguments);
+    running.end().await.assert_failed(2, &["symbolic link"]);
+    assert_eq!(std::fs::read(&target).unwrap(), b"mine");
+}
+
+async fn a_field_that_is_not_there_names_those_that_are(backend: Backend) {
+    let ground = ground(backend).await;
+    let done = signed_in(&ground.backend, &["--field", "dta"]).await;
+    done.assert_failed(1, &["dta", "data", "binary"]);
+    assert!(done.stdout.is_empty() && !done.stderr.contains(CONTENT));
+}
+
+async fn a_secret_that_is_not_there_is_told(backend: Backend) {
+    let ground = ground(backend).await;
+    let done = signed_in(&ground.backend, &["--secret", "notebook-secret-kv-v2/none"]).await;
+    done.assert_failed(1, &["notebook-secret-kv-v2/none", "hint:"]);
+    let done = signed_in(&ground.backend, &["--secret", "secret/test"]).await;
+    done.assert_failed(1, &["permission denied", "secret/test", "hint:"]);
+}
+
+async fn a_wrong_role_is_told(backend: Backend) {
+    let ground = ground(backend).await;
+    let done = login(&ground.backend, &["--role", "nobody"]).end().await;
+    done.assert_failed(1, &["nobody", "hint:"]);
+}
+
+async fn a_wrong_issuer_is_told(backend: Backend) {
+    let ground = ground(backend).await;
+    let issuer = format!("{}/", ground.backend.issuer);
+    let done = login(&ground.backend, &["--via", "provider", "--issuer", &issuer]).end().await;
+    done.assert_failed(1, &[&issuer, "hint:"]);
+}
+
+async fn a_server_that_is_down_is_exit_code_3(backend: Backend) {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let nowhere = format!("http://127.0.0.1:{port}");
+    login(&backend, &["--vault", &nowhere]).end().await.assert_failed(3, &["127.0.0.1", "hint:"]);
+    let issuer = format!("{nowhere}/realms/HashiCorp");
+    let done = login(&backend, &["--via", "provider", "--issuer", &issuer]).end().await;
+    done.assert_failed(3, &["127.0.0.1", "hint:"]);
+}
+
+async fn a_wrong_argument_is_exit_code_2(backend: Backend) {
+    for arguments in
+        [&["--no-such-thing"][..], &["--secret", "nothing-below-the-mount"], &["--flow", "pigeon"]]
+    {
+        login(&backend, arguments).end().await.assert_failed(2, &[]);
+    }
+}
+
+async fn nobody_signing_in_is_exit_code_4(backend: Backend) {
+    let ground = ground(backend).await;
+    for arguments in [["--via", "vault"], ["--via", "provider"]] {
+        let mut login = login(&ground.backend, &[&arguments[..], &["--timeout", "1"]].concat());
+        login.address().await;
+        login.end().await.assert_failed(4, &["hint:"]);
+    }
+}
+
+async fn ctrl_c_ends_the_wait(backend: Backend) {
+    let ground = ground(backend).await;
+    let mut login = login(&ground.backend, &[]);
+    login.address().await;
+    let pid = login.child.id().unwrap().to_string();
+    let killed = Command::new("kill").args(["-INT", &pid]).status().await.unwrap();
+    assert!(killed.success());
+    let done = tokio::time::timeout(Duration::from_secs(20), login.end()).await.unwrap();
+    done.assert_failed(1, &[]);
+}
+
+async fn ctrl_c_while_the_secret_is_read_revokes_the_token(backend: Backend) {
+    let ground = ground(backend).await;
+    let before = accessors(&ground.backend).await.len();
+    let read = Target::vault("/v1/notebook-secret-kv-v2/data/test");
+    ground.backend.world().faults().inject(read, 1, Fault::Delay(Duration::from_secs(30)));
+    let mut login = login(&ground.backend, &[]);
+    let address = login.address().await;
+    sign_in(&ground.backend, &address, READER).await;
+    while accessors(&ground.backend).await.len() == before {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let pid = login.child.id().unwrap().to_string();
+    Command::new("kill").args(["-INT", &pid]).status().await.unwrap();
+    let done = tokio::time::timeout(Duration::from_secs(20), login.end()).await.unwrap();
+    done.assert_failed(1, &["interrupted"]);
+    assert_eq!(accessors(&ground.backend).await.len(), before, "the token is gone");
+}
+
+/// TLS in front of the Vault, with a CA of its own. Returns the address and the CA's certificate.
+async fn behind_tls(backend: &Backend) -> (String, String) {
+    let mut params = rcgen::CertificateParams::default();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let pem = params.self_signed(&key).unwrap().pem();
+    let authority = rcgen::Issuer::new(params, key);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let names = vec!["127.0.0.1".to_owned()];
+    let certificate = rcgen::CertificateParams::new(names).unwrap().signed_by(&key, &authority).unwrap();
+    let config = ServerConfig::builder().with_no_client_auth().with_single_cert(
+        vec![certificate.der().clone()],
+        PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+    );
+    let acceptor = TlsAcceptor::from(Arc::new(config.unwrap()));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("https://{}", listener.local_addr().unwrap());
+    let vault = backend.vault_address.socket_addrs(|| None).unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (acceptor, vault) = (acceptor.clone(), vault.clone());
+            tokio::spawn(async move {
+                let mut outside = acceptor.accept(stream).await?;
+                let mut inside = TcpStream::connect(&vault[..]).await?;
+                tokio::io::copy_bidirectional(&mut outside, &mut inside).await
+            });
+        }
+    });
+    (address, pem)
+}
+
+async fn a_ca_from_the_environment_is_trusted_and_an_unknown_one_is_told(backend: Backend) {
+    let ground = ground(backend).await;
+    let (address, pem) = behind_tls(&ground.backend).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.pem");
+    std::fs::write(&file, pem).unwrap();
+    // An empty variable is none.
+    for environment in
+        [&[("VAULT_ADDR", address.as_str())][..], &[("VAULT_ADDR", &address), ("VAULT_CACERT", "")]]
+    {
+        let done = login_with(&ground.backend, &[], environment).end().await;
+        done.assert_failed(3, &["certificate", "VAULT_CACERT"]);
+    }
+    let environment = [("VAULT_ADDR", address.as_str()), ("VAULT_CACERT", file.to_str().unwrap())];
+    let mut login = login_with(&ground.backend, &["--field", "data"], &environment);
+    let page = login.address().await;
+    sign_in(&ground.backend, &page, READER).await;
+    let done = login.end().await;
+    assert_eq!((done.code, done.text().trim_end()), (Some(0), CONTENT), "{done:?}");
+}
+
+async fn a_namespace_that_is_not_there_is_told(backend: Backend) {
+    let ground = ground(backend).await;
+    let done = login_with(&ground.backend, &[], &[("VAULT_NAMESPACE", "nowhere")]).end().await;
+    assert_eq!(done.code, Some(1), "{done:?}");
+    assert!(done.stderr.contains("hint:"), "{done:?}");
+}
+
+async fn a_port_that_is_taken_is_told(backend: Backend) {
+    let ground = ground(backend).await;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let path = env!("CARGO_BIN_EXE_login");
+    let arguments = ["--no-browser", "--flow", "loopback", "--port", &port, "--secret", SECRET];
+    let output = program(&ground.backend, path, &arguments).output().await.unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    Done { code: output.status.code(), stdout: output.stdout, stderr }.assert_failed(2, &[&port, "hint:"]);
+}

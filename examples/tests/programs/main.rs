@@ -1,0 +1,20 @@
+//! The programs as a person runs them: against the doubles on loopback, and against Keycloak and OpenBao.
+#![expect(clippy::unwrap_used, reason = "a test ends where something unexpected happens")]
+#![expect(unreachable_pub, reason = "the modules of a test are for each other")]
+#![expect(clippy::panic, reason = "a test ends where something unexpected happens")]
+
+mod login;
+mod provision;
+mod secrets;
+mod support;
+mod ways;
+
+use std::process::ExitCode;
+
+use latchkey_tests::{Place, run};
+
+fn main() -> ExitCode {
+    let behaviours =
+        [provision::behaviours(), secrets::behaviours(), login::behaviours(), ways::behaviours()].concat();
+    run(&behaviours, &[Place::Loopback, Place::Real], Vec::new())
+}
