@@ -130,9 +130,9 @@ scenario(
       await popup.locator('#username').waitFor();
       await person.page.reload();
       // Whether the panel is open again depends on when Lab last saved its layout.
-    await person.page.waitForFunction(() => window.jupyterapp?.restored);
-    await person.page.evaluate(() => window.jupyterapp.restored);
-    await person.showPanel();
+      await person.page.waitForFunction(() => window.jupyterapp?.restored);
+      await person.page.evaluate(() => window.jupyterapp.restored);
+      await person.showPanel();
       await person.atProvider(popup);
       await popup.locator('#answer').waitFor();
       assert.equal(new URL(popup.url()).search, '');
