@@ -28,7 +28,7 @@ Examples:
   secrets delete database --field password
   secrets completion bash > ~/.local/share/bash-completion/completions/secrets";
 
-/// Your own secrets, below secret/jupyter/users/<you>/: put, get, list, delete, and give them to a program
+/// Your own secrets, below secret/jupyter/users/YOU/: put, get, list, delete, and give them to a program
 ///
 /// The server is that of `VAULT_ADDR`, the token that of `NOTEBOOK_VAULT_TOKEN`, or else of `VAULT_TOKEN`, or a prompt. A
 /// token with less than ten minutes left is renewed on the way. No value is ever an argument.
