@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::{env, fs};
 
 use clap::Args;
+use latchkey_transport::danger::Danger;
 use latchkey_transport::{ReqwestTransport, Secret, SharedTransport};
 use latchkey_vault_client::{Token, Vault};
 use url::Url;
@@ -72,7 +73,7 @@ impl VaultArguments {
                 .while_doing("the address of Vault")
                 .with_hint("--vault or VAULT_ADDR is an address such as https://vault.example:8200")
         })?;
-        let vault = Vault::new(address, transport(self.ca.as_deref(), "--vault-ca (VAULT_CACERT)")?);
+        let vault = Vault::new(address, transport(self.ca.as_deref(), "--vault-ca (VAULT_CACERT)", false)?);
         Ok(vault.with_namespace(self.namespace.as_deref().unwrap_or_default())?)
     }
 
@@ -95,7 +96,7 @@ impl IssuerArguments {
 
     /// Returns the transport to the provider.
     pub fn transport(&self) -> Result<SharedTransport, Failure> {
-        transport(self.issuer_ca.as_deref(), "--issuer-ca")
+        transport(self.issuer_ca.as_deref(), "--issuer-ca", false)
     }
 }
 
@@ -144,7 +145,11 @@ impl ProviderArguments {
 }
 
 /// Returns a transport that trusts the certificates in that file and no others, or what the system trusts.
-fn transport(ca: Option<&Path>, argument: &str) -> Result<SharedTransport, Failure> {
+pub(crate) fn transport(
+    ca: Option<&Path>,
+    argument: &str,
+    danger_plain_http: bool,
+) -> Result<SharedTransport, Failure> {
     let unusable = |error: latchkey_transport::Error| {
         Failure::of(Exit::Usage, &error).with_hint(format!("{argument} names a PEM file with certificates"))
     };
@@ -155,12 +160,13 @@ fn transport(ca: Option<&Path>, argument: &str) -> Result<SharedTransport, Failu
         }
         None => ReqwestTransport::builder(),
     };
+    let builder = if danger_plain_http { builder.danger(Danger::PlainHttp) } else { builder };
     Ok(Arc::new(builder.build().map_err(unusable)?))
 }
 
 /// Takes any path, an empty one too: an empty variable is one that is not set, as Vault's own client has it.
 #[expect(clippy::unnecessary_wraps, reason = "clap wants a parser that could fail")]
-fn path(text: &str) -> Result<PathBuf, Infallible> {
+pub(crate) fn path(text: &str) -> Result<PathBuf, Infallible> {
     Ok(PathBuf::from(text))
 }
 
@@ -174,6 +180,6 @@ fn read(path: &Path, argument: &str) -> Result<Vec<u8>, Failure> {
     })
 }
 
-fn from_environment(name: &str) -> Option<Secret> {
+pub(crate) fn from_environment(name: &str) -> Option<Secret> {
     env::var(name).ok().map(Secret::from).filter(|text| !text.is_empty())
 }

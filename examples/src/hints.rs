@@ -1,5 +1,6 @@
 //! What each error of the libraries means for the person at the terminal: an exit code and the fix.
 
+use latchkey_jupyterhub_auth as hub;
 use latchkey_oidc_flow as oidc;
 use latchkey_transport as transport;
 use latchkey_transport::TlsProblem;
@@ -17,6 +18,7 @@ struct Server {
 
 const VAULT: Server =
     Server { name: "Vault", address: "--vault or VAULT_ADDR", ca: "--vault-ca or VAULT_CACERT" };
+const HUB: Server = Server { name: "the hub", address: "--hub or JUPYTERHUB_API_URL", ca: "--hub-ca" };
 const PROVIDER: Server = Server { name: "the provider", address: "--issuer", ca: "--issuer-ca" };
 
 const SIGN_IN_AGAIN: &str = "run it again and sign in anew: a code works once, and for a short time";
@@ -163,6 +165,42 @@ impl From<oidc::Error> for Failure {
             E::PortTaken { .. } => {
                 (Exit::Usage, Some("end the other program, or choose with --port (0: any free port)".into()))
             }
+            _ => (Exit::Refused, None),
+        };
+        match &error {
+            // It speaks for its cause, which then is not seen as what it is.
+            E::Transport(cause) => with(Self::of(exit, cause), hint),
+            error => with(Self::of(exit, error), hint),
+        }
+    }
+}
+
+impl From<hub::Error> for Failure {
+    fn from(error: hub::Error) -> Self {
+        use hub::Error as E;
+        let (exit, hint) = match &error {
+            E::Transport(transport::Error::Misuse(transport::Misuse::PlainHttp { .. })) => {
+                (Exit::Usage, Some("name the hub by https, or see --danger-plain-http-hub".into()))
+            }
+            E::Transport(error) => of_transport(error, &HUB),
+            E::InvalidAddress | E::MalformedReply { .. } => {
+                (Exit::Network, Some(format!("is there a hub's API at that address? {}", HUB.address)))
+            }
+            E::InvalidUser | E::OtherUser | E::NotFound(_) => {
+                (Exit::Usage, Some("--user or JUPYTERHUB_USER is whose server this is".into()))
+            }
+            E::Unauthorized(_) | E::IdTokenExpired { .. } => {
+                (Exit::Refused, Some("sign in to the hub again, and restart your server".into()))
+            }
+            E::ScopeMissing { holder, .. } => (
+                Exit::Refused,
+                Some(format!("in jupyterhub_config.py:\n{}", holder.configuration().trim_end())),
+            ),
+            E::AuthStateOff => (
+                Exit::Refused,
+                Some("c.Authenticator.enable_auth_state = True, and JUPYTERHUB_CRYPT_KEY for the hub".into()),
+            ),
+            error if error.is_transient() => (Exit::Network, Some("try again later".into())),
             _ => (Exit::Refused, None),
         };
         match &error {

@@ -5,6 +5,7 @@ mod content;
 mod environment;
 mod failure;
 mod hints;
+mod hub;
 mod secret_path;
 mod setup;
 
@@ -24,5 +25,6 @@ pub mod terminal;
 pub use content::{Encoding, content};
 pub use environment::{IssuerArguments, ProviderArguments, VaultArguments};
 pub use failure::{EXIT_CODES, Exit, Failure, finish, help_after};
+pub use hub::{Hub, HubArguments};
 pub use secret_path::{NotASecretPath, SecretPath};
 pub use setup::{Done, Setup, absent};
