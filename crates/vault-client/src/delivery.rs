@@ -62,6 +62,12 @@ impl Vault {
     /// Without [`with_retry`](Vault::with_retry) a call is repeated at once and at most once, where no connection was
     /// made or, if the call is [`Replay::Safe`], its reply was lost: the usual reason is a connection that the server
     /// closed while it was idle.
+    ///
+    /// Every call fails with [`Error::Transport`] where no whole reply arrived, with [`Error::TokenInvalid`] or
+    /// [`Error::PermissionDenied`] where the token does not do, with [`Error::NotFound`] where nothing is served at its
+    /// path, and with what else a server says to any call ([`Error::InvalidRequest`], [`Error::RateLimited`],
+    /// [`Error::Sealed`], [`Error::NotActive`], [`Error::ServerFault`], [`Error::MalformedReply`] and their like). Each
+    /// exchange names its own errors beside these.
     pub async fn perform<E>(&self, exchange: E) -> Result<E::Output, Error>
     where
         E: Exchange<Error = Error> + Clone + MaybeSend + MaybeSync,

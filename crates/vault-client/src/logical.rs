@@ -11,6 +11,8 @@ use crate::{Data, Error, Login, PathPart, Vault};
 
 /// Any path of the API. Made by [`Vault::logical`].
 ///
+/// Each method names its exchange, where the API page, the errors and the retry class stand.
+///
 /// Paths are as in the server's documentation, without `/v1`: `sys/mounts/secret`, `auth/oidc/role/default`.
 #[derive(Clone, Copy, Debug)]
 pub struct Logical<'a> {
@@ -22,12 +24,12 @@ impl<'a> Logical<'a> {
         Self { vault }
     }
 
-    /// Reads a path; `None` where it is served but empty.
+    /// Reads a path; `None` where it is served but empty. See [`ReadPath`].
     pub async fn read(&self, path: &str) -> Result<Option<Answer>, Error> {
         self.vault.perform(ReadPath::new(path)?).await
     }
 
-    /// Lists what is below a path; names that end in `/` have more below them.
+    /// Lists what is below a path; names that end in `/` have more below them. See [`ListPath`].
     pub async fn list(&self, path: &str) -> Result<Vec<String>, Error> {
         self.vault.perform(ListPath::new(path)?).await
     }
@@ -42,13 +44,15 @@ impl<'a> Logical<'a> {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// See [`WritePath`].
     pub async fn write<T: Serialize + ?Sized>(&self, path: &str, body: &T) -> Result<Answer, Error> {
         // Written first, so that nothing of the caller's type lives on while the call is under way.
         let write = WritePath::new(path, body);
         self.vault.perform(write?).await
     }
 
-    /// Deletes a path. That there was nothing is no error where the server does not make it one.
+    /// Deletes a path. That there was nothing is no error where the server does not make it one. See [`DeletePath`].
     pub async fn delete(&self, path: &str) -> Result<(), Error> {
         self.vault.perform(DeletePath::new(path)?).await
     }
@@ -89,6 +93,12 @@ impl Answer {
 }
 
 /// `GET <path>`
+///
+/// At some paths a read makes something, so it is repeated only where the server did not run it
+/// ([`Replay::AfterRefusal`]), and not after a lost reply. Fails with [`Error::WrongMount`] where a plain path is below
+/// a versioned store.
+///
+/// The API: <https://developer.hashicorp.com/vault/api-docs>
 #[derive(Clone, Debug)]
 pub struct ReadPath {
     path: String,
@@ -123,6 +133,11 @@ impl Exchange for ReadPath {
 }
 
 /// `GET <path>?list=true`, which servers take for `LIST` and no proxy stumbles over.
+///
+/// It changes nothing, so it is repeated freely ([`Replay::Safe`]). Fails with [`Error::WrongMount`] where a plain path
+/// is below a versioned store.
+///
+/// The API: <https://developer.hashicorp.com/vault/api-docs>
 #[derive(Clone, Debug)]
 pub struct ListPath {
     path: String,
@@ -153,6 +168,12 @@ impl Exchange for ListPath {
 }
 
 /// `POST <path>`
+///
+/// What a second one does nobody knows, so it is repeated only where the server did not run it
+/// ([`Replay::AfterRefusal`]), and not after a lost reply. Fails with [`Error::WrongMount`] where a plain path is below
+/// a versioned store.
+///
+/// The API: <https://developer.hashicorp.com/vault/api-docs>
 #[derive(Clone, Debug)]
 pub struct WritePath {
     path: String,
@@ -186,6 +207,12 @@ impl Exchange for WritePath {
 }
 
 /// `DELETE <path>`
+///
+/// A second one may delete what somebody wrote in between, so it is repeated only where the server did not run it
+/// ([`Replay::AfterRefusal`]), and not after a lost reply. Fails with [`Error::WrongMount`] where a plain path is below
+/// a versioned store.
+///
+/// The API: <https://developer.hashicorp.com/vault/api-docs>
 #[derive(Clone, Debug)]
 pub struct DeletePath {
     path: String,

@@ -204,7 +204,7 @@ impl Vault {
         Logical::new(self)
     }
 
-    /// Asks how the node is. Sealed or standby is an answer, not an error.
+    /// Asks how the node is. Sealed or standby is an answer, not an error. See [`ReadHealth`].
     pub async fn health(&self) -> Result<Health, Error> {
         self.without_token().perform(ReadHealth).await
     }

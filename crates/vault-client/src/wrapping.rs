@@ -12,6 +12,8 @@ use crate::reply::{self, Envelope, JSON};
 use crate::{Error, Refusal, Token, Vault, duration};
 
 /// Response wrapping. Made by [`Vault::wrapping`].
+///
+/// Each method names its exchange, where the API page, the errors and the retry class stand.
 #[derive(Clone, Copy, Debug)]
 pub struct Wrapping<'a> {
     vault: &'a Vault,
@@ -41,7 +43,7 @@ impl<'a> Wrapping<'a> {
     /// ```
     ///
     /// A call that answers nothing, as a deletion does, has nothing to be kept, and [`Error::NothingWrapped`] says that
-    /// it has taken place. A token that is wrapped lives from now on, and not from when it is fetched.
+    /// it has taken place. A token that is wrapped lives from now on, and not from when it is fetched. See [`Wrap`].
     pub async fn perform<E>(&self, exchange: E, ttl: Duration) -> Result<Wrapped, Error>
     where
         E: Exchange + Clone + MaybeSend + MaybeSync,
@@ -49,7 +51,7 @@ impl<'a> Wrapping<'a> {
         self.vault.perform(Wrap::new(exchange, ttl)).await
     }
 
-    /// Lets the server keep a value of yours.
+    /// Lets the server keep a value of yours. See [`WrapValue`].
     pub async fn wrap<T: Serialize + ?Sized>(&self, value: &T, ttl: Duration) -> Result<Wrapped, Error> {
         // Written first, so that nothing of the caller's type lives on while the call is under way.
         let wrap = WrapValue::new(value, ttl);
@@ -62,7 +64,7 @@ impl<'a> Wrapping<'a> {
     ///
     /// No other token is needed. Fails with [`Error::WrappingTokenInvalid`] where there is nothing to fetch (any
     /// more): that is how it shows that somebody else was there first. Fails with [`Error::WrongCreationPath`], and
-    /// fetches nothing.
+    /// fetches nothing. See [`Unwrap`].
     pub async fn unwrap(&self, token: &Token, creation_path: &str) -> Result<Answer, Error> {
         let found = self.lookup(token).await?.creation_path;
         if found.trim_matches('/') != creation_path.trim_matches('/') {
@@ -71,19 +73,19 @@ impl<'a> Wrapping<'a> {
         self.unwrap_unchecked(token).await
     }
 
-    /// Fetches what is wrapped, whatever it is.
+    /// Fetches what is wrapped, whatever it is. See [`Unwrap`].
     pub async fn unwrap_unchecked(&self, token: &Token) -> Result<Answer, Error> {
         self.vault.without_token().perform(Unwrap::new(token)).await
     }
 
-    /// Returns what is known of what is wrapped, and leaves it there.
+    /// Returns what is known of what is wrapped, and leaves it there. See [`LookupWrapping`].
     pub async fn lookup(&self, token: &Token) -> Result<WrappingInfo, Error> {
         self.vault.without_token().perform(LookupWrapping::new(token)?).await
     }
 
     /// Gives what is wrapped a new token and its first time once more. The old token is spent.
     ///
-    /// Unlike fetching it takes a token of one's own, that of this handle.
+    /// Unlike fetching it takes a token of one's own, that of this handle. See [`Rewrap`].
     pub async fn rewrap(&self, token: &Token) -> Result<Wrapped, Error> {
         self.vault.perform(Rewrap::new(token)?).await
     }
@@ -122,6 +124,12 @@ pub struct WrappingInfo {
 }
 
 /// Any exchange, with its answer wrapped.
+///
+/// A second one would leave an answer that nobody knows of, so one that is [`Replay::Safe`] by itself is repeated only
+/// where the server did not run it ([`Replay::AfterRefusal`]). Fails with [`Error::NothingWrapped`], and with what the
+/// exchange is refused with.
+///
+/// The API: <https://developer.hashicorp.com/vault/docs/concepts/response-wrapping>
 #[derive(Clone, Debug)]
 pub struct Wrap<E> {
     exchange: E,
@@ -157,6 +165,11 @@ impl<E: Exchange> Exchange for Wrap<E> {
 }
 
 /// `POST sys/wrapping/wrap`: lets the server keep a value.
+///
+/// A second one would leave a value that nobody knows of, so it is repeated only where the server did not run it
+/// ([`Replay::AfterRefusal`]), and not after a lost reply. Fails with [`Error::NothingWrapped`].
+///
+/// The API: <https://developer.hashicorp.com/vault/api-docs/system/wrapping-wrap>
 #[derive(Clone, Debug)]
 pub struct WrapValue {
     body: Body,
@@ -192,6 +205,11 @@ impl Exchange for WrapValue {
 /// `POST sys/wrapping/unwrap`: fetches what is wrapped.
 ///
 /// The wrapping token is the token of the call.
+///
+/// The first one spends the token, so it is repeated only where the server did not run it ([`Replay::AfterRefusal`]),
+/// and not after a lost reply. Fails with [`Error::WrappingTokenInvalid`] where there is nothing to fetch any more.
+///
+/// The API: <https://developer.hashicorp.com/vault/api-docs/system/wrapping-unwrap>
 #[derive(Clone, Debug)]
 pub struct Unwrap {
     token: Secret,
@@ -233,6 +251,11 @@ impl Exchange for Unwrap {
 }
 
 /// `POST sys/wrapping/lookup`: what is known of what is wrapped. It needs no other token.
+///
+/// It changes nothing, so it is repeated freely ([`Replay::Safe`]). Fails with [`Error::WrappingTokenInvalid`] where
+/// there is nothing to fetch any more.
+///
+/// The API: <https://developer.hashicorp.com/vault/api-docs/system/wrapping-lookup>
 #[derive(Clone, Debug)]
 pub struct LookupWrapping {
     body: Body,
@@ -266,6 +289,11 @@ impl Exchange for LookupWrapping {
 }
 
 /// `POST sys/wrapping/rewrap`: gives what is wrapped a new token.
+///
+/// The first one spends the token, so it is repeated only where the server did not run it ([`Replay::AfterRefusal`]),
+/// and not after a lost reply. Fails with [`Error::WrappingTokenInvalid`] where there is nothing to fetch any more.
+///
+/// The API: <https://developer.hashicorp.com/vault/api-docs/system/wrapping-rewrap>
 #[derive(Clone, Debug)]
 pub struct Rewrap {
     body: Body,

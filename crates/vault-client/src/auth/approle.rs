@@ -9,6 +9,8 @@ use crate::reply::{self, JSON};
 use crate::{Error, Login, PathPart, Vault};
 
 /// An `AppRole` auth method. Made by [`Vault::approle`].
+///
+/// Each method names its exchange, where the API page, the errors and the retry class stand.
 #[derive(Clone, Copy, Debug)]
 pub struct AppRoleAuth<'a> {
     vault: &'a Vault,
@@ -23,13 +25,16 @@ impl<'a> AppRoleAuth<'a> {
     /// Logs in with a role id and a secret id.
     ///
     /// Fails with [`Error::LoginRefused`]; which of the two is wrong the server does not say. A secret id may be good
-    /// for a number of logins only, so the call is not repeated once the server may have seen it.
+    /// for a number of logins only, so the call is not repeated once the server may have seen it. See [`AppRoleLogin`].
     pub async fn login(&self, role_id: &str, secret_id: &Secret) -> Result<Login, Error> {
         self.vault.without_token().perform(AppRoleLogin::new(self.mount, role_id, secret_id)?).await
     }
 }
 
 /// `POST auth/<mount>/login` of an `AppRole` auth method.
+///
+/// Each login makes a token, so it is repeated only where the server did not run it ([`Replay::AfterRefusal`]), and not
+/// after a lost reply. Fails with [`Error::LoginRefused`].
 ///
 /// The API: <https://developer.hashicorp.com/vault/api-docs/auth/approle#login-with-approle>
 #[derive(Clone, Debug)]

@@ -9,6 +9,8 @@ use crate::reply::{self, JSON};
 use crate::{Error, Login, PathPart, Vault};
 
 /// A JWT auth method. Made by [`Vault::jwt`].
+///
+/// Each method names its exchange, where the API page, the errors and the retry class stand.
 #[derive(Clone, Copy, Debug)]
 pub struct JwtAuth<'a> {
     vault: &'a Vault,
@@ -30,13 +32,16 @@ impl<'a> JwtAuth<'a> {
 
     /// Logs in with a signed token, such as an ID token. An empty role means the mount's default.
     ///
-    /// Fails with [`Error::LoginRefused`], whose `problem` says what to do about it.
+    /// Fails with [`Error::LoginRefused`], whose `problem` says what to do about it. See [`JwtLogin`].
     pub async fn login(&self, role: &str, jwt: &Secret) -> Result<Login, Error> {
         self.vault.without_token().perform(JwtLogin::new(self.mount, role, jwt)?).await
     }
 }
 
 /// `POST auth/<mount>/login` of a JWT auth method.
+///
+/// Each login makes a token, so it is repeated only where the server did not run it ([`Replay::AfterRefusal`]), and not
+/// after a lost reply. Fails with [`Error::LoginRefused`].
 ///
 /// The API: <https://developer.hashicorp.com/vault/api-docs/auth/jwt#jwt-login>
 #[derive(Clone, Debug)]

@@ -12,6 +12,8 @@ use crate::{Error, Vault, duration, reply};
 
 /// The set-up of a JWT or OIDC auth method. Made by [`JwtAuth::setup`] and [`OidcAuth::setup`].
 ///
+/// Each method names its exchange, where the API page, the errors and the retry class stand.
+///
 /// ```no_run
 /// # use latchkey_vault_client::{Error, Vault, auth::{JwtConfigSettings, JwtRoleSettings}};
 /// # async fn f(vault: Vault) -> Result<(), Error> {
@@ -46,33 +48,34 @@ impl<'a> OidcAuth<'a> {
 
 impl JwtSetup<'_> {
     /// Reads the configuration, without the client's secret, which servers never show; `None` where there is none.
+    /// See [`ReadConfig`].
     pub async fn config(&self) -> Result<Option<JwtConfig>, Error> {
         self.vault.perform(ReadConfig::new(self.mount)?).await
     }
 
     /// Configures the method, **in place of** what was configured. The server asks the provider at once.
     ///
-    /// Fails with [`Error::InvalidRequest`] where it does not reach it.
+    /// Fails with [`Error::InvalidRequest`] where it does not reach it. See [`WriteConfig`].
     pub async fn write_config(&self, settings: &JwtConfigSettings) -> Result<(), Error> {
         self.vault.perform(settings.write(self.mount)?).await
     }
 
-    /// Reads a role; `None` where there is none.
+    /// Reads a role; `None` where there is none. See [`ReadRole`].
     pub async fn role(&self, name: &str) -> Result<Option<JwtRole>, Error> {
         self.vault.perform(ReadRole::new(self.mount, name)?).await
     }
 
-    /// Makes a role, or changes one; what is not set stays as it is.
+    /// Makes a role, or changes one; what is not set stays as it is. See [`WriteRole`].
     pub async fn write_role(&self, name: &str, settings: &JwtRoleSettings) -> Result<(), Error> {
         self.vault.perform(WriteRole::new(self.mount, name, settings)?).await
     }
 
-    /// Removes a role. That there is none is no error.
+    /// Removes a role. That there is none is no error. See [`DeleteRole`].
     pub async fn delete_role(&self, name: &str) -> Result<(), Error> {
         self.vault.perform(DeleteRole::new(self.mount, name)?).await
     }
 
-    /// Lists the names of the roles.
+    /// Lists the names of the roles. See [`ListRoles`].
     pub async fn roles(&self) -> Result<Vec<String>, Error> {
         self.vault.perform(ListRoles::new(self.mount)?).await
     }

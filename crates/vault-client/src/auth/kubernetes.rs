@@ -9,6 +9,8 @@ use super::JwtLogin;
 use crate::{Error, Login, Vault};
 
 /// A Kubernetes auth method. Made by [`Vault::kubernetes`].
+///
+/// Each method names its exchange, where the API page, the errors and the retry class stand.
 #[derive(Clone, Copy, Debug)]
 pub struct KubernetesAuth<'a> {
     vault: &'a Vault,
@@ -30,7 +32,7 @@ impl<'a> KubernetesAuth<'a> {
 
     /// Logs in with a token of a service account.
     ///
-    /// Fails with [`Error::LoginRefused`], whose `problem` says what to do about it.
+    /// Fails with [`Error::LoginRefused`], whose `problem` says what to do about it. See [`KubernetesLogin`].
     pub async fn login(&self, role: &str, jwt: &Secret) -> Result<Login, Error> {
         self.vault.without_token().perform(KubernetesLogin::new(self.mount, role, jwt)?).await
     }
@@ -38,7 +40,7 @@ impl<'a> KubernetesAuth<'a> {
     /// Logs in with the token that stands in a file *now*: Kubernetes writes a new one about once an hour, so it is read
     /// at every login. Kubernetes puts it at [`ServiceAccountToken::DEFAULT_PATH`].
     ///
-    /// Fails with [`Error::UnreadableFile`], too.
+    /// Fails with [`Error::UnreadableFile`], too. See [`KubernetesLogin`].
     pub async fn login_from_file(&self, role: &str, file: &ServiceAccountToken) -> Result<Login, Error> {
         self.login(role, &file.read()?).await
     }
@@ -89,6 +91,9 @@ impl Default for ServiceAccountToken {
 }
 
 /// `POST auth/<mount>/login` of a Kubernetes auth method.
+///
+/// Each login makes a token, so it is repeated only where the server did not run it ([`Replay::AfterRefusal`]), and not
+/// after a lost reply. Fails with [`Error::LoginRefused`].
 ///
 /// The API: <https://developer.hashicorp.com/vault/api-docs/auth/kubernetes#login>
 #[derive(Clone, Debug)]

@@ -9,6 +9,8 @@ use crate::{Error, Vault, reply};
 
 /// The set-up of a Kubernetes auth method. Made by [`KubernetesAuth::setup`].
 ///
+/// Each method names its exchange, where the API page, the errors and the retry class stand.
+///
 /// The API: <https://developer.hashicorp.com/vault/api-docs/auth/kubernetes>
 #[derive(Clone, Copy, Debug)]
 pub struct KubernetesSetup<'a> {
@@ -25,31 +27,32 @@ impl<'a> KubernetesAuth<'a> {
 
 impl KubernetesSetup<'_> {
     /// Reads the configuration, without the reviewer's token, which servers never show; `None` where there is none.
+    /// See [`ReadConfig`].
     pub async fn config(&self) -> Result<Option<KubernetesConfig>, Error> {
         self.vault.perform(ReadConfig::new(self.mount)?).await
     }
 
-    /// Configures the method, **in place of** what was configured.
+    /// Configures the method, **in place of** what was configured. See [`WriteConfig`].
     pub async fn write_config(&self, settings: &KubernetesConfigSettings) -> Result<(), Error> {
         self.vault.perform(settings.write(self.mount)?).await
     }
 
-    /// Reads a role; `None` where there is none.
+    /// Reads a role; `None` where there is none. See [`ReadRole`].
     pub async fn role(&self, name: &str) -> Result<Option<KubernetesRole>, Error> {
         self.vault.perform(ReadRole::new(self.mount, name)?).await
     }
 
-    /// Makes a role, or changes one; what is not set stays as it is.
+    /// Makes a role, or changes one; what is not set stays as it is. See [`WriteRole`].
     pub async fn write_role(&self, name: &str, settings: &KubernetesRoleSettings) -> Result<(), Error> {
         self.vault.perform(WriteRole::new(self.mount, name, settings)?).await
     }
 
-    /// Removes a role. That there is none is no error.
+    /// Removes a role. That there is none is no error. See [`DeleteRole`].
     pub async fn delete_role(&self, name: &str) -> Result<(), Error> {
         self.vault.perform(DeleteRole::new(self.mount, name)?).await
     }
 
-    /// Lists the names of the roles.
+    /// Lists the names of the roles. See [`ListRoles`].
     pub async fn roles(&self) -> Result<Vec<String>, Error> {
         self.vault.perform(ListRoles::new(self.mount)?).await
     }

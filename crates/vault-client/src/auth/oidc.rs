@@ -18,6 +18,8 @@ use crate::{Error, Login, PathPart, Vault};
 
 /// An OIDC auth method. Made by [`Vault::oidc`].
 ///
+/// Each method names its exchange, where the API page, the errors and the retry class stand.
+///
 /// ```no_run
 /// # use latchkey_transport::{Random, Secret};
 /// # use latchkey_vault_client::{Error, Login, Vault, auth::ClientNonce};
@@ -55,7 +57,7 @@ impl<'a> OidcAuth<'a> {
     /// The redirect address must be one of the role's `allowed_redirect_uris`, letter by letter; only the port of a
     /// loopback address may differ. The server remembers the login for ten minutes.
     ///
-    /// Fails with [`Error::NoAuthUrl`] where the server, by design, does not say why it gave none.
+    /// Fails with [`Error::NoAuthUrl`] where the server, by design, does not say why it gave none. See [`OidcAuthUrl`].
     pub async fn auth_url(
         &self,
         role: &str,
@@ -71,6 +73,7 @@ impl<'a> OidcAuth<'a> {
     /// Finishes the login with what the browser brought back. Check the state first: [`AuthUrl::check_state`].
     ///
     /// The server forgets the login with the first callback, whatever becomes of it: after a failure begin anew.
+    /// See [`OidcCallback`].
     pub async fn callback(
         &self,
         state: &Secret,
@@ -171,6 +174,9 @@ impl fmt::Debug for AuthUrl {
 }
 
 /// `POST auth/<mount>/oidc/auth_url`
+///
+/// A login that nobody finishes is forgotten, so it is repeated freely ([`Replay::Safe`]). Fails with
+/// [`Error::NoAuthUrl`], [`Error::InsecureAuthUrl`] and [`Error::LoginRefused`].
 ///
 /// The API: <https://developer.hashicorp.com/vault/api-docs/auth/jwt#oidc-authorization-url-request>
 #[derive(Clone, Debug)]
@@ -276,6 +282,9 @@ impl Exchange for OidcAuthUrl {
 /// `GET auth/<mount>/oidc/callback`
 ///
 /// By the protocol the code stands in the query. It is good for one use, and only together with the client nonce.
+///
+/// The first one spends the state, so it is repeated only where the server did not run it ([`Replay::AfterRefusal`]),
+/// and not after a lost reply. Fails with [`Error::LoginRefused`].
 ///
 /// The API: <https://developer.hashicorp.com/vault/api-docs/auth/jwt#oidc-callback>
 #[derive(Clone, Debug)]

@@ -15,7 +15,7 @@ use crate::reply::{self, JSON};
 use crate::{Error, Login, LoginProblem};
 
 impl OidcAuth<'_> {
-    /// Asks once whether the person is done.
+    /// Asks once whether the person is done. See [`OidcPoll`].
     pub async fn poll(&self, state: &Secret, client_nonce: &ClientNonce) -> Result<Poll, Error> {
         self.vault().without_token().perform(OidcPoll::new(self.mount(), state, client_nonce)?).await
     }
@@ -37,7 +37,7 @@ impl OidcAuth<'_> {
     /// ```
     ///
     /// Fails with [`LoginProblem::StateExpired`] ten minutes after the beginning, when the server has forgotten the
-    /// login. What passes by itself, such as a connection that breaks, is waited out.
+    /// login. What passes by itself, such as a connection that breaks, is waited out. See [`OidcPoll`].
     pub async fn poll_until_done<F: Future<Output = ()>>(
         &self,
         auth_url: &AuthUrl,
@@ -69,6 +69,10 @@ pub enum Poll {
 }
 
 /// `POST auth/<mount>/oidc/poll`: whether a person is done signing in.
+///
+/// The one that succeeds makes a token, so it is repeated only where the server did not run it
+/// ([`Replay::AfterRefusal`]), and not after a lost reply. Fails with [`Error::LoginRefused`]; that the person is not
+/// done yet is an answer.
 ///
 /// The API: <https://openbao.org/api-docs/auth/jwt/>
 #[derive(Clone, Debug)]

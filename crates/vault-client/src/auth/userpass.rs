@@ -9,6 +9,8 @@ use crate::reply::{self, JSON};
 use crate::{Error, Login, PathPart, Vault};
 
 /// A userpass auth method, or one that is called like it: LDAP, Okta, RADIUS. Made by [`Vault::userpass`].
+///
+/// Each method names its exchange, where the API page, the errors and the retry class stand.
 #[derive(Clone, Copy, Debug)]
 pub struct UserpassAuth<'a> {
     vault: &'a Vault,
@@ -23,13 +25,16 @@ impl<'a> UserpassAuth<'a> {
     /// Logs in with a name and a password.
     ///
     /// Fails with [`Error::LoginRefused`]; that the name is unknown and that the password is wrong are the same to the
-    /// server. Not repeated once the server may have seen it.
+    /// server. Not repeated once the server may have seen it. See [`UserpassLogin`].
     pub async fn login(&self, username: &str, password: &Secret) -> Result<Login, Error> {
         self.vault.without_token().perform(UserpassLogin::new(self.mount, username, password)?).await
     }
 }
 
 /// `POST auth/<mount>/login/<username>`
+///
+/// Each login makes a token, and failures are counted, so it is repeated only where the server did not run it
+/// ([`Replay::AfterRefusal`]), and not after a lost reply. Fails with [`Error::LoginRefused`].
 ///
 /// The API: <https://developer.hashicorp.com/vault/api-docs/auth/userpass#login>
 #[derive(Clone, Debug)]

@@ -26,6 +26,8 @@ use crate::{Error, Vault};
 
 /// The identity store. Made by [`Vault::identity`].
 ///
+/// Each method names its exchange, where the API page, the errors and the retry class stand.
+///
 /// ```no_run
 /// # use latchkey_vault_client::{Error, Vault, identity::GroupSettings, sys::MountKind};
 /// # async fn f(vault: Vault) -> Result<(), Error> {
@@ -48,32 +50,33 @@ impl<'a> Identity<'a> {
         Self { vault }
     }
 
-    /// Reads an entity by its name; `None` where there is none.
+    /// Reads an entity by its name; `None` where there is none. See [`ReadEntity`].
     pub async fn entity(&self, name: &str) -> Result<Option<Entity>, Error> {
         self.vault.perform(ReadEntity::by_name(name)?).await
     }
 
-    /// Reads an entity by its id, as a login tells it; `None` where there is none.
+    /// Reads an entity by its id, as a login tells it; `None` where there is none. See [`ReadEntity`].
     pub async fn entity_by_id(&self, id: &str) -> Result<Option<Entity>, Error> {
         self.vault.perform(ReadEntity::by_id(id)?).await
     }
 
-    /// Finds the entity whose alias at an auth method has that name; `None` where there is none.
+    /// Finds the entity whose alias at an auth method has that name; `None` where there is none. See [`LookupEntity`].
     pub async fn entity_of(&self, mount_accessor: &str, alias: &str) -> Result<Option<Entity>, Error> {
         self.vault.perform(LookupEntity::by_alias(mount_accessor, alias)?).await
     }
 
-    /// Makes an entity, or changes the one of that name; what is not set stays as it is.
+    /// Makes an entity, or changes the one of that name; what is not set stays as it is. See [`WriteEntity`].
     pub async fn write_entity(&self, name: &str, settings: &EntitySettings) -> Result<(), Error> {
         self.vault.perform(WriteEntity::new(name, settings)?).await.map(drop)
     }
 
     /// Removes an entity with its aliases. That there is none is no error; its tokens lose its policies.
+    /// See [`DeleteEntity`].
     pub async fn delete_entity(&self, name: &str) -> Result<(), Error> {
         self.vault.perform(DeleteEntity::by_name(name)?).await
     }
 
-    /// Lists the names of the entities.
+    /// Lists the names of the entities. See [`ListEntities`].
     pub async fn entities(&self) -> Result<Vec<String>, Error> {
         self.vault.perform(ListEntities).await
     }
@@ -82,6 +85,7 @@ impl<'a> Identity<'a> {
     /// another entity has **moves** to this one.
     ///
     /// Fails with [`Error::InvalidRequest`] where the entity has another alias at that auth method.
+    /// See [`WriteEntityAlias`].
     pub async fn write_entity_alias(
         &self,
         entity_id: &str,
@@ -91,39 +95,40 @@ impl<'a> Identity<'a> {
         self.vault.perform(WriteEntityAlias::new(entity_id, mount_accessor, name)?).await
     }
 
-    /// Removes an alias of an entity by its id. That there is none is no error.
+    /// Removes an alias of an entity by its id. That there is none is no error. See [`DeleteEntityAlias`].
     pub async fn delete_entity_alias(&self, id: &str) -> Result<(), Error> {
         self.vault.perform(DeleteEntityAlias::new(id)?).await
     }
 
-    /// Lists the aliases of all entities by their ids.
+    /// Lists the aliases of all entities by their ids. See [`ListEntityAliases`].
     pub async fn entity_aliases(&self) -> Result<BTreeMap<String, EntityAlias>, Error> {
         self.vault.perform(ListEntityAliases).await
     }
 
-    /// Reads a group by its name; `None` where there is none.
+    /// Reads a group by its name; `None` where there is none. See [`ReadGroup`].
     pub async fn group(&self, name: &str) -> Result<Option<Group>, Error> {
         self.vault.perform(ReadGroup::by_name(name)?).await
     }
 
-    /// Reads a group by its id; `None` where there is none.
+    /// Reads a group by its id; `None` where there is none. See [`ReadGroup`].
     pub async fn group_by_id(&self, id: &str) -> Result<Option<Group>, Error> {
         self.vault.perform(ReadGroup::by_id(id)?).await
     }
 
     /// Makes a group, or changes the one of that name; what is not set stays as it is.
     ///
-    /// Fails with [`Error::InvalidRequest`] where a group of that name is of the other kind.
+    /// Fails with [`Error::InvalidRequest`] where a group of that name is of the other kind. See [`WriteGroup`].
     pub async fn write_group(&self, name: &str, settings: &GroupSettings) -> Result<(), Error> {
         self.vault.perform(WriteGroup::new(name, settings)?).await.map(drop)
     }
 
     /// Removes a group with its alias. That there is none is no error; its members lose its policies.
+    /// See [`DeleteGroup`].
     pub async fn delete_group(&self, name: &str) -> Result<(), Error> {
         self.vault.perform(DeleteGroup::by_name(name)?).await
     }
 
-    /// Lists the names of the groups.
+    /// Lists the names of the groups. See [`ListGroups`].
     pub async fn groups(&self) -> Result<Vec<String>, Error> {
         self.vault.perform(ListGroups).await
     }
@@ -138,7 +143,7 @@ impl<'a> Identity<'a> {
     /// does the same.
     ///
     /// Fails with [`Error::NotFound`] where there is no such group, and with [`Error::InvalidRequest`] where another group
-    /// has that alias.
+    /// has that alias. See [`ReplaceGroupAlias`].
     pub async fn add_group_alias(&self, group: &str, mount_accessor: &str, alias: &str) -> Result<(), Error> {
         let found = self.external_group(group).await?;
         match found.alias {
@@ -156,7 +161,7 @@ impl<'a> Identity<'a> {
     /// group's policies.
     ///
     /// Fails with [`Error::NotFound`] where there is no such group, and with [`Error::InvalidRequest`] where another group
-    /// has that alias.
+    /// has that alias. See [`ReplaceGroupAlias`].
     pub async fn replace_group_alias(
         &self,
         group: &str,
@@ -175,12 +180,12 @@ impl<'a> Identity<'a> {
         self.group(name).await?.ok_or_else(absent)
     }
 
-    /// Removes the alias of an external group by its id. That there is none is no error.
+    /// Removes the alias of an external group by its id. That there is none is no error. See [`DeleteGroupAlias`].
     pub async fn delete_group_alias(&self, id: &str) -> Result<(), Error> {
         self.vault.perform(DeleteGroupAlias::new(id)?).await
     }
 
-    /// Lists the aliases of all external groups by their ids.
+    /// Lists the aliases of all external groups by their ids. See [`ListGroupAliases`].
     pub async fn group_aliases(&self) -> Result<BTreeMap<String, GroupAlias>, Error> {
         self.vault.perform(ListGroupAliases).await
     }

@@ -57,6 +57,8 @@ impl StoreSettings {
 
 /// `GET <mount>/config`: the settings of a store.
 ///
+/// It changes nothing, so it is repeated freely ([`Replay::Safe`]). Fails as every call does.
+///
 /// The API: <https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v2#read-kv-engine-configuration>
 #[derive(Clone, Debug)]
 pub struct ReadConfig {
@@ -90,6 +92,8 @@ impl Exchange for ReadConfig {
 }
 
 /// `POST <mount>/config`: changes the settings of a store.
+///
+/// A second one does what the first did, so it is repeated freely ([`Replay::Safe`]). Fails as every call does.
 ///
 /// The API: <https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v2#configure-the-kv-engine>
 #[derive(Clone, Debug)]

@@ -11,6 +11,8 @@ use crate::{Error, PathPart, Vault};
 /// Names that end in `/` have more below them. Where there is nothing the list is empty; where no policy allows to
 /// look it is [`Error::PermissionDenied`].
 ///
+/// It changes nothing, so it is repeated freely ([`Replay::Safe`]). Fails as every call does.
+///
 /// The API: <https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v2#list-secrets>
 #[derive(Clone, Debug)]
 pub struct ListSecrets {
@@ -82,7 +84,7 @@ impl<'a> Pages<'a> {
 
     /// Returns the next names, in the server's order; `None` after the last ones.
     ///
-    /// A server that does not page sends everything as one page.
+    /// A server that does not page sends everything as one page. See [`ListSecrets`].
     pub async fn next(&mut self) -> Result<Option<Vec<String>>, Error> {
         if self.is_over {
             return Ok(None);

@@ -57,6 +57,8 @@ pub struct VersionState {
 
 /// `GET <mount>/metadata/<path>`: what the store knows of a secret; `None` where there is none.
 ///
+/// It changes nothing, so it is repeated freely ([`Replay::Safe`]). Fails as every call does.
+///
 /// The API: <https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v2#read-secret-metadata>
 #[derive(Clone, Debug)]
 pub struct ReadMetadata {
@@ -143,6 +145,8 @@ impl MetadataSettings {
 
 /// `POST <mount>/metadata/<path>`: sets what is set in the settings, and makes the secret if there is none yet.
 ///
+/// A second one does what the first did, so it is repeated freely ([`Replay::Safe`]). Fails as every call does.
+///
 /// The API: <https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v2#create-update-metadata>
 #[derive(Clone, Debug)]
 pub struct WriteMetadata {
@@ -183,6 +187,9 @@ impl Exchange for WriteMetadata {
 ///
 /// Servers have no check-and-set for it, so nothing takes its place where PATCH is not let through.
 ///
+/// A second one changes nothing more, so it is repeated freely ([`Replay::Safe`]). Fails with [`Error::NoSuchVersion`]
+/// where there is no such secret.
+///
 /// The API: <https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v2#patch-metadata>
 #[derive(Clone, Debug)]
 pub struct PatchMetadata {
@@ -219,6 +226,8 @@ impl Exchange for PatchMetadata {
 }
 
 /// `DELETE <mount>/metadata/<path>`: removes a secret with all its versions, for good.
+///
+/// That there is none is no error, so it is repeated freely ([`Replay::Safe`]). Fails as every call does.
 ///
 /// The API: <https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v2#delete-metadata-and-all-versions>
 #[derive(Clone, Debug)]

@@ -16,6 +16,7 @@ impl Kv2<'_> {
     /// [`Patched::method`] says which. A refusal by policy is never worked around.
     ///
     /// Fails with [`Error::NoSuchVersion`] where there is nothing to change, and [`Error::CasMismatch`].
+    /// See [`PatchSecret`].
     pub async fn patch<T: Serialize + ?Sized>(
         &self,
         path: &str,
@@ -40,7 +41,7 @@ impl Kv2<'_> {
 
     /// Writes an older version's data as the newest version, unless somebody else writes in between.
     ///
-    /// Fails with [`Error::NoSuchVersion`] where that version is gone, and [`Error::CasMismatch`].
+    /// Fails with [`Error::NoSuchVersion`] where that version is gone, and [`Error::CasMismatch`]. See [`WriteSecret`].
     pub async fn rollback(&self, path: &str, version: u64) -> Result<Metadata, Error> {
         let newest = match self.read(path).await? {
             Read::Found(secret) => secret.metadata().version,

@@ -86,6 +86,11 @@ pub struct Metadata {
 
 /// `GET <mount>/data/<path>`: reads a version of a secret.
 ///
+/// It changes nothing, so it is repeated freely ([`Replay::Safe`]). Fails with [`Error::WrongMount`] where the store
+/// has no versions.
+///
+/// The API: <https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v2#read-secret-version>
+///
 /// ```
 /// use latchkey_transport::{Exchange, Reply};
 /// use latchkey_vault_client::{Read, kv2::ReadSecret};

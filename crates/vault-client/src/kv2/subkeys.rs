@@ -30,6 +30,8 @@ impl Subkeys {
 
 /// `GET <mount>/subkeys/<path>`: the names in a secret, for whoever may not see its values.
 ///
+/// It changes nothing, so it is repeated freely ([`Replay::Safe`]). Fails as every call does.
+///
 /// The API: <https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v2#read-secret-subkeys>
 #[derive(Clone, Debug)]
 pub struct ReadSubkeys {

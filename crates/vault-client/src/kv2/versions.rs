@@ -11,6 +11,9 @@ use crate::reply::{self, JSON};
 ///
 /// Servers answer alike where there was nothing to delete.
 ///
+/// A second one may delete what somebody wrote in between, so it is repeated only where the server did not run it
+/// ([`Replay::AfterRefusal`]), and not after a lost reply. Fails as every call does.
+///
 /// The API: <https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v2#delete-latest-version-of-secret>
 #[derive(Clone, Debug)]
 pub struct DeleteLatest {
@@ -44,8 +47,8 @@ impl Exchange for DeleteLatest {
 
 /// `POST <mount>/<verb>/<path>`: does something to certain versions of a secret.
 ///
-/// Versions that are not there, or that it was done to before, are passed over: servers answer alike. So it may be
-/// repeated.
+/// Versions that are not there, or that it was done to before, are passed over: servers answer alike. So it is repeated
+/// freely ([`Replay::Safe`]). Fails as every call does.
 ///
 /// The API: <https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v2#delete-secret-versions>
 #[derive(Clone, Debug)]

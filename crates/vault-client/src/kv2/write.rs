@@ -33,6 +33,10 @@ impl Cas {
 
 /// `POST <mount>/data/<path>`: writes a new version of a secret.
 ///
+/// A second one makes a second version, or fails because of the first, so it is repeated only where the server did not
+/// run it ([`Replay::AfterRefusal`]), and not after a lost reply. Fails with [`Error::CasMismatch`],
+/// [`Error::CasRequired`], and [`Error::WrongMount`] where the store has no versions.
+///
 /// The API: <https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v2#create-update-secret>
 #[derive(Clone, Debug)]
 pub struct WriteSecret {
@@ -84,6 +88,10 @@ impl Exchange for WriteSecret {
 /// `PATCH <mount>/data/<path>`: changes fields of the newest version, which makes a new one.
 ///
 /// Fields that are `null` are removed, objects are merged, everything else is replaced (RFC 7396).
+///
+/// A second one makes a second version, so it is repeated only where the server did not run it
+/// ([`Replay::AfterRefusal`]), and not after a lost reply. Fails with [`Error::NoSuchVersion`] where there is nothing
+/// to change, [`Error::CasMismatch`] and [`Error::CasRequired`].
 ///
 /// The API: <https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v2#patch-secret>
 #[derive(Clone, Debug)]

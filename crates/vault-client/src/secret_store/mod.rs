@@ -89,7 +89,7 @@ impl SecretStore {
         format!("{}/{}", self.layout.mount(), self.layout.folder(&self.user))
     }
 
-    /// Reads the newest version of a secret.
+    /// Reads the newest version of a secret. See [`Kv2::read`].
     pub async fn get(&self, key: &str) -> Result<Read, Error> {
         self.kv().read(&self.at(key)).await
     }
@@ -97,6 +97,7 @@ impl SecretStore {
     /// Reads one field, as a text; `None` where the secret is not there, or was deleted.
     ///
     /// Fails with [`Error::FieldMissing`], which names the fields that exist, or [`Error::FieldNotText`].
+    /// See [`Kv2::read`].
     pub async fn field(&self, key: &str, field: &str) -> Result<Option<SecretText>, Error> {
         match self.get(key).await?.found() {
             Some(secret) => Ok(Some(SecretText::new(secret.data().text(field)?))),
@@ -112,7 +113,7 @@ impl SecretStore {
     /// lost does no harm. A field's value is replaced as a whole, objects too.
     ///
     /// Fails with [`Error::UnwritableBody`] where `fields` is no object once it is JSON, and with [`Error::CasMismatch`]
-    /// where others never stop writing.
+    /// where others never stop writing. See [`Kv2::write`].
     pub async fn put<T: Serialize + ?Sized>(&self, key: &str, fields: &T) -> Result<Metadata, Error> {
         // Written first, so that nothing of the caller's type lives on while the calls are under way.
         let fields = reply::json(fields)?;
@@ -125,6 +126,7 @@ impl SecretStore {
     /// Removes one field of a secret and keeps all others. Returns whether it was there.
     ///
     /// Older versions still have it until they are dropped: [`purge`](Self::purge) removes them all.
+    /// See [`Kv2::write`].
     pub async fn delete_field(&self, key: &str, field: &str) -> Result<bool, Error> {
         match self.get(key).await? {
             Read::Found(_) => {}
@@ -139,12 +141,12 @@ impl SecretStore {
     }
 
     /// Deletes a secret: it is gone for every reader, and [`restore`](Self::restore) brings it back. That there was
-    /// nothing is no error.
+    /// nothing is no error. See [`Kv2::delete`].
     pub async fn delete(&self, key: &str) -> Result<(), Error> {
         self.kv().delete(&self.at(key)).await
     }
 
-    /// Brings a deleted secret back. Returns whether there was one to bring back.
+    /// Brings a deleted secret back. Returns whether there was one to bring back. See [`Kv2::undelete_versions`].
     pub async fn restore(&self, key: &str) -> Result<bool, Error> {
         let Read::Deleted(metadata) = self.get(key).await? else { return Ok(false) };
         self.kv().undelete_versions(&self.at(key), &[metadata.version]).await?;
@@ -152,6 +154,7 @@ impl SecretStore {
     }
 
     /// Removes a secret with all its versions, **for good**. That there was nothing is no error.
+    /// See [`Kv2::delete_metadata`].
     pub async fn purge(&self, key: &str) -> Result<(), Error> {
         self.kv().delete_metadata(&self.at(key)).await
     }
@@ -160,16 +163,17 @@ impl SecretStore {
     /// are among them.
     ///
     /// An empty list means that there is nothing; where the token may not look it is [`Error::PermissionDenied`].
+    /// See [`Kv2::list`].
     pub async fn list(&self) -> Result<Vec<String>, Error> {
         self.kv().list(&self.layout.folder(&self.user)).await
     }
 
-    /// The same below a key.
+    /// The same below a key. See [`Kv2::list`].
     pub async fn list_below(&self, key: &str) -> Result<Vec<String>, Error> {
         self.kv().list(&self.at(key)).await
     }
 
-    /// Lists the names of the fields of a secret; `None` where it is not there, or was deleted.
+    /// Lists the names of the fields of a secret; `None` where it is not there, or was deleted. See [`Kv2::read`].
     pub async fn list_fields(&self, key: &str) -> Result<Option<Vec<String>>, Error> {
         let names = |secret: Secret| secret.data().fields().map(str::to_owned).collect();
         Ok(self.get(key).await?.found().map(names))
@@ -178,6 +182,7 @@ impl SecretStore {
     /// Asks how the token is doing: the first thing to know when something is denied.
     ///
     /// Fails with [`Error::PermissionDenied`] or [`Error::TokenInvalid`] where the token is dead.
+    /// See [`LookupSelf`](crate::token::LookupSelf).
     pub async fn status(&self) -> Result<Status, Error> {
         let token = self.vault.token().lookup_self().await?;
         Ok(Status { user: self.user.clone(), path: self.path(), token })
@@ -187,7 +192,7 @@ impl SecretStore {
     /// where nothing was due. For programs without a clock of their own to call now and then: before work, say.
     ///
     /// A token at the end of its longest life cannot be renewed: its lease stays short, and whoever gave it must give
-    /// another one.
+    /// another one. See [`RenewSelf`](crate::token::RenewSelf).
     pub async fn keep_alive(&self, increment: Duration) -> Result<Option<Lease>, Error> {
         if !self.status().await?.is_renewal_due() {
             return Ok(None);

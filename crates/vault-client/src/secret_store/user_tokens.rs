@@ -75,6 +75,7 @@ impl UserTokens {
     /// Makes or mends the templated policy and the token role, both of that name: once, by an operator.
     ///
     /// Fails with [`Error::InvalidPath`] where the name cannot stand in a policy, and with [`Error::PermissionDenied`].
+    /// Every call of it is repeated freely ([`Replay::Safe`](latchkey_transport::Replay::Safe)).
     pub async fn prepare_role(&self, role: &str, terms: &Terms) -> Result<(), Error> {
         let role = checked(PathPart::Role, role)?;
         let mounts = self.vault.sys().mounts(MountKind::AuthMethod).await?;
@@ -108,6 +109,7 @@ impl UserTokens {
     /// It is repeated only where the server did not run it, as for every token that is made. Fails with
     /// [`Error::PermissionDenied`], with [`Error::InvalidRequest`] where the role is not there or does not allow the user,
     /// and with [`Error::MalformedReply`] where the token would have more policies than it should; then it is revoked.
+    /// See [`CreateToken`](crate::token::CreateToken).
     pub async fn issue_by_role(&self, role: &str, user: &UserName, terms: &Terms) -> Result<Login, Error> {
         let role = checked(PathPart::Role, role)?;
         // Servers take aliases that differ in case only for one: the alias is the encoded name, as in the path.
@@ -127,6 +129,7 @@ impl UserTokens {
     }
 
     /// Removes a user's own policy: tokens that have it open nothing any more. The secrets stay.
+    /// See [`DeletePolicy`](crate::sys::DeletePolicy).
     pub async fn withdraw_own_policy(&self, user: &UserName) -> Result<(), Error> {
         self.vault.sys().delete_policy(&self.layout.policy_name(user)).await
     }

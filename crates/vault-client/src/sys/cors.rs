@@ -23,6 +23,8 @@ pub struct Cors {
 
 /// `GET sys/config/cors`: which web pages may call the server.
 ///
+/// It changes nothing, so it is repeated freely ([`Replay::Safe`]). Fails as every call does.
+///
 /// The API: <https://developer.hashicorp.com/vault/api-docs/system/config-cors>
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ReadCors;
@@ -47,6 +49,10 @@ impl Exchange for ReadCors {
 }
 
 /// `POST sys/config/cors`: lets these web pages call the server, and no others.
+///
+/// A second one does what the first did, so it is repeated freely ([`Replay::Safe`]). Fails as every call does.
+///
+/// The API: <https://developer.hashicorp.com/vault/api-docs/system/config-cors>
 #[derive(Clone, Debug)]
 pub struct WriteCors {
     body: Body,
@@ -81,6 +87,10 @@ impl Exchange for WriteCors {
 }
 
 /// `DELETE sys/config/cors`: lets no web page call the server.
+///
+/// A second one does what the first did, so it is repeated freely ([`Replay::Safe`]). Fails as every call does.
+///
+/// The API: <https://developer.hashicorp.com/vault/api-docs/system/config-cors>
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DeleteCors;
 

@@ -8,8 +8,8 @@ use crate::reply;
 
 /// `GET sys/health`: how a node is. It needs no token, and it is the same in every namespace.
 ///
-/// Every state is an answer and not an error; an error means that what answered is no Vault. It changes nothing, so it is
-/// repeated freely ([`Replay::Safe`]).
+/// Every state is an answer and not an error; an error means that what answered is no Vault
+/// ([`Error::MalformedReply`], say). It changes nothing, so it is repeated freely ([`Replay::Safe`]).
 ///
 /// The API: <https://developer.hashicorp.com/vault/api-docs/system/health>
 #[derive(Clone, Copy, Debug, Default)]

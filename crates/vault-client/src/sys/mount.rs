@@ -131,6 +131,8 @@ impl MountRequest {
 
 /// `GET sys/mounts` and `GET sys/auth`: what is mounted, by paths that end in `/`.
 ///
+/// It changes nothing, so it is repeated freely ([`Replay::Safe`]). Fails as every call does.
+///
 /// The API: <https://developer.hashicorp.com/vault/api-docs/system/mounts>
 #[derive(Clone, Copy, Debug)]
 pub struct ListMounts {
@@ -164,6 +166,12 @@ impl Exchange for ListMounts {
 }
 
 /// `POST sys/mounts/<path>` and `POST sys/auth/<path>`: mounts something.
+///
+/// A second one fails because of the first, so it is repeated only where the server did not run it
+/// ([`Replay::AfterRefusal`]), and not after a lost reply. Fails with [`Error::MountExists`] where something is at that
+/// path already.
+///
+/// The API: <https://developer.hashicorp.com/vault/api-docs/system/mounts>
 #[derive(Clone, Debug)]
 pub struct EnableMount {
     path: String,
@@ -205,6 +213,11 @@ impl Exchange for EnableMount {
 /// `DELETE sys/mounts/<path>` and `DELETE sys/auth/<path>`: removes a mount **with all that is in it**.
 ///
 /// That there is none is no error.
+///
+/// A second one may remove what somebody mounted in between, so it is repeated only where the server did not run it
+/// ([`Replay::AfterRefusal`]), and not after a lost reply. Fails as every call does.
+///
+/// The API: <https://developer.hashicorp.com/vault/api-docs/system/mounts>
 #[derive(Clone, Debug)]
 pub struct DisableMount {
     path: String,

@@ -11,6 +11,8 @@ use crate::{Error, PathPart};
 
 /// `GET sys/policies/acl?list=true`: the names of the policies.
 ///
+/// It changes nothing, so it is repeated freely ([`Replay::Safe`]). Fails as every call does.
+///
 /// The API: <https://developer.hashicorp.com/vault/api-docs/system/policies>
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ListPolicies;
@@ -33,6 +35,10 @@ impl Exchange for ListPolicies {
 }
 
 /// `GET sys/policies/acl/<name>`: the text of a policy; `None` where there is none.
+///
+/// It changes nothing, so it is repeated freely ([`Replay::Safe`]). Fails as every call does.
+///
+/// The API: <https://developer.hashicorp.com/vault/api-docs/system/policies>
 #[derive(Clone, Debug)]
 pub struct ReadPolicy {
     path: String,
@@ -75,6 +81,11 @@ impl Exchange for ReadPolicy {
 /// `POST sys/policies/acl/<name>`: writes a policy, in place of the one that was there.
 ///
 /// Servers write names in small letters.
+///
+/// A second one does what the first did, so it is repeated freely ([`Replay::Safe`]). Fails with
+/// [`Error::InvalidRequest`] where the server cannot read it.
+///
+/// The API: <https://developer.hashicorp.com/vault/api-docs/system/policies>
 #[derive(Clone, Debug)]
 pub struct WritePolicy {
     path: String,
@@ -110,6 +121,10 @@ impl Exchange for WritePolicy {
 }
 
 /// `DELETE sys/policies/acl/<name>`: removes a policy. That there is none is no error.
+///
+/// A second one does no more than the first, so it is repeated freely ([`Replay::Safe`]). Fails as every call does.
+///
+/// The API: <https://developer.hashicorp.com/vault/api-docs/system/policies>
 #[derive(Clone, Debug)]
 pub struct DeletePolicy {
     path: String,
@@ -140,6 +155,8 @@ impl Exchange for DeletePolicy {
 }
 
 /// `POST sys/capabilities-self`: what the token may do at certain paths.
+///
+/// It changes nothing, although it is a `POST`, so it is repeated freely ([`Replay::Safe`]). Fails as every call does.
 ///
 /// The API: <https://developer.hashicorp.com/vault/api-docs/system/capabilities-self>
 #[derive(Clone, Debug)]

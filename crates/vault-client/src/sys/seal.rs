@@ -52,7 +52,8 @@ pub struct SealStatus {
 
 /// `GET sys/seal-status`: whether a node is sealed. It needs no token, and it is the same in every namespace.
 ///
-/// It changes nothing, so it is repeated freely ([`Replay::Safe`]). A node that is sealed is an answer and no error.
+/// It changes nothing, so it is repeated freely ([`Replay::Safe`]). A node that is sealed is an answer and no error;
+/// otherwise it fails as every call does.
 ///
 /// The API: <https://developer.hashicorp.com/vault/api-docs/system/seal-status>
 #[derive(Clone, Copy, Debug, Default)]

@@ -120,6 +120,10 @@ fn is_false(value: &bool) -> bool {
 
 /// `POST auth/token/create`, `create-orphan` and `create/<role>`: makes a token.
 ///
+/// A second one would make a second token, so it is repeated only where the server did not run it
+/// ([`Replay::AfterRefusal`]), and not after a lost reply. Fails with [`Error::InvalidRequest`] where the server or the
+/// role does not allow what is asked for.
+///
 /// The API: <https://developer.hashicorp.com/vault/api-docs/auth/token#create-token>
 #[derive(Clone, Debug)]
 pub struct CreateToken {

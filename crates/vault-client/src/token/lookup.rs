@@ -100,6 +100,11 @@ impl TokenInfo {
 }
 
 /// `GET auth/token/lookup-self`
+///
+/// It changes nothing, so it is repeated freely ([`Replay::Safe`]). Fails with [`Error::TokenInvalid`] or
+/// [`Error::PermissionDenied`] where the token is dead.
+///
+/// The API: <https://developer.hashicorp.com/vault/api-docs/auth/token#lookup-a-token-self>
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LookupSelf;
 
@@ -121,6 +126,11 @@ impl Exchange for LookupSelf {
 }
 
 /// `POST auth/token/lookup` and `POST auth/token/lookup-accessor`: what a server knows of another token.
+///
+/// It changes nothing, so it is repeated freely ([`Replay::Safe`]). Fails with [`Error::UnknownToken`] where there is
+/// none.
+///
+/// The API: <https://developer.hashicorp.com/vault/api-docs/auth/token#lookup-a-token>
 #[derive(Clone, Debug)]
 pub struct LookupToken {
     path: &'static str,
@@ -164,6 +174,11 @@ impl Exchange for LookupToken {
 }
 
 /// `GET auth/token/accessors?list=true`: the accessors of all tokens.
+///
+/// It changes nothing, so it is repeated freely ([`Replay::Safe`]). Fails with [`Error::PermissionDenied`] where the
+/// token has no `sudo` there.
+///
+/// The API: <https://developer.hashicorp.com/vault/api-docs/auth/token#list-accessors>
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ListAccessors;
 

@@ -24,6 +24,8 @@ use crate::{Error, Login, Token, Vault};
 
 /// What can be done with tokens: with the one of this handle, and with others. Made by [`Vault::token`].
 ///
+/// Each method names its exchange, where the API page, the errors and the retry class stand.
+///
 /// A token is named by itself or by its accessor, which names it without being it.
 #[derive(Clone, Copy, Debug)]
 pub struct TokenAuth<'a> {
@@ -38,7 +40,7 @@ impl<'a> TokenAuth<'a> {
     /// Logs in with a token that exists: looks it up, and returns it as any other login does.
     ///
     /// A token with a limited number of uses spends one. Fails with [`Error::TokenInvalid`], or where the server does
-    /// not say it in words [`Error::PermissionDenied`].
+    /// not say it in words [`Error::PermissionDenied`]. See [`LookupSelf`].
     pub async fn login(&self, token: &Token) -> Result<Login, Error> {
         let info = self.vault.with_token(token).perform(LookupSelf).await?;
         Ok(info.into_login(token))
@@ -60,36 +62,38 @@ impl<'a> TokenAuth<'a> {
     /// # }
     /// ```
     ///
-    /// Not repeated once the server may have seen it: nobody would know the first token.
+    /// Not repeated once the server may have seen it: nobody would know the first token. See [`CreateToken`].
     pub async fn create(&self, request: &TokenRequest) -> Result<Login, Error> {
         self.vault.perform(CreateToken::new(request)?).await
     }
 
-    /// Makes a token that does not end with the one of this handle.
+    /// Makes a token that does not end with the one of this handle. See [`CreateToken`].
     pub async fn create_orphan(&self, request: &TokenRequest) -> Result<Login, Error> {
         self.vault.perform(CreateToken::orphan(request)?).await
     }
 
     /// Makes a token by a token role, which may allow and demand more or less than the token of this handle may.
+    /// See [`CreateToken`].
     pub async fn create_by_role(&self, role: &str, request: &TokenRequest) -> Result<Login, Error> {
         self.vault.perform(CreateToken::by_role(role, request)?).await
     }
 
     /// Returns what the server knows of the token. A token with a limited number of uses spends one.
+    /// See [`LookupSelf`].
     pub async fn lookup_self(&self) -> Result<TokenInfo, Error> {
         self.vault.perform(LookupSelf).await
     }
 
     /// Returns what the server knows of another token.
     ///
-    /// Fails with [`Error::UnknownToken`] where that is nothing.
+    /// Fails with [`Error::UnknownToken`] where that is nothing. See [`LookupToken`].
     pub async fn lookup(&self, token: &Token) -> Result<TokenInfo, Error> {
         self.vault.perform(LookupToken::new(token)?).await
     }
 
     /// Returns what the server knows of the token with that accessor.
     ///
-    /// Fails with [`Error::UnknownToken`] where that is nothing.
+    /// Fails with [`Error::UnknownToken`] where that is nothing. See [`LookupToken`].
     pub async fn lookup_accessor(&self, accessor: &str) -> Result<TokenInfo, Error> {
         self.vault.perform(LookupToken::by_accessor(accessor)?).await
     }
@@ -100,17 +104,18 @@ impl<'a> TokenAuth<'a> {
     /// the increment is how the server says that the token's greatest age is near. A periodic token is renewed by its
     /// period, whatever the increment.
     ///
-    /// Fails with [`Error::NotRenewable`] where the token never could be renewed, or no longer can.
+    /// Fails with [`Error::NotRenewable`] where the token never could be renewed, or no longer can. See [`RenewSelf`].
     pub async fn renew_self(&self, increment: Duration) -> Result<Renewal, Error> {
         self.vault.perform(RenewSelf::new(increment)).await
     }
 
     /// Renews another token. Fails as [`renew_self`](TokenAuth::renew_self) does, and with [`Error::UnknownToken`].
+    /// See [`RenewToken`].
     pub async fn renew(&self, token: &Token, increment: Duration) -> Result<Renewal, Error> {
         self.vault.perform(RenewToken::new(token, increment)?).await
     }
 
-    /// Renews the token with that accessor. Fails as [`renew`](TokenAuth::renew) does.
+    /// Renews the token with that accessor. Fails as [`renew`](TokenAuth::renew) does. See [`RenewToken`].
     pub async fn renew_accessor(&self, accessor: &str, increment: Duration) -> Result<Renewal, Error> {
         self.vault.perform(RenewToken::by_accessor(accessor, increment)?).await
     }
@@ -119,6 +124,7 @@ impl<'a> TokenAuth<'a> {
     /// server says so in words; `OpenBao` calls it [`Error::PermissionDenied`].
     ///
     /// If the reply is lost, it is asked for again, and then any word for a dead token is a success.
+    /// See [`RevokeSelf`].
     pub async fn revoke_self(&self) -> Result<(), Error> {
         match self.vault.perform(RevokeSelf).await {
             Err(Error::Transport(lost)) if lost.may_have_acted() => {
@@ -132,47 +138,50 @@ impl<'a> TokenAuth<'a> {
     }
 
     /// Revokes another token and everything that was made with it. That there is none counts as success.
+    /// See [`RevokeToken`].
     pub async fn revoke(&self, token: &Token) -> Result<(), Error> {
         self.vault.perform(RevokeToken::new(token)?).await
     }
 
     /// Revokes the token with that accessor and everything that was made with it. That there is none counts as success.
+    /// See [`RevokeToken`].
     pub async fn revoke_accessor(&self, accessor: &str) -> Result<(), Error> {
         self.vault.perform(RevokeToken::by_accessor(accessor)?).await
     }
 
     /// Revokes another token but not what was made with it: its children become orphans. That there is none counts as
-    /// success. Servers let only the mightiest tokens do this.
+    /// success. Servers let only the mightiest tokens do this. See [`RevokeToken`].
     pub async fn revoke_orphan(&self, token: &Token) -> Result<(), Error> {
         self.vault.perform(RevokeToken::orphan(token)?).await
     }
 
-    /// Lists the accessors of all tokens. Servers let only the mightiest tokens do this.
+    /// Lists the accessors of all tokens. Servers let only the mightiest tokens do this. See [`ListAccessors`].
     pub async fn accessors(&self) -> Result<Vec<String>, Error> {
         self.vault.perform(ListAccessors).await
     }
 
-    /// Reads a token role; `None` where there is none.
+    /// Reads a token role; `None` where there is none. See [`ReadRole`].
     pub async fn role(&self, name: &str) -> Result<Option<Role>, Error> {
         self.vault.perform(ReadRole::new(name)?).await
     }
 
-    /// Lists the names of the token roles.
+    /// Lists the names of the token roles. See [`ListRoles`].
     pub async fn roles(&self) -> Result<Vec<String>, Error> {
         self.vault.perform(ListRoles).await
     }
 
-    /// Makes a token role, or changes one; what is not set stays as it is.
+    /// Makes a token role, or changes one; what is not set stays as it is. See [`WriteRole`].
     pub async fn write_role(&self, name: &str, settings: &RoleSettings) -> Result<(), Error> {
         self.vault.perform(WriteRole::new(name, settings)?).await
     }
 
-    /// Removes a token role. Tokens that were made by it live on, but cannot be renewed.
+    /// Removes a token role. Tokens that were made by it live on, but cannot be renewed. See [`DeleteRole`].
     pub async fn delete_role(&self, name: &str) -> Result<(), Error> {
         self.vault.perform(DeleteRole::new(name)?).await
     }
 
     /// Lets the server look for leftovers of tokens and remove them. It goes on after the call returns.
+    /// See [`TidyTokens`].
     pub async fn tidy(&self) -> Result<(), Error> {
         self.vault.perform(TidyTokens).await
     }

@@ -31,6 +31,11 @@ impl Renewal {
 }
 
 /// `POST auth/token/renew-self`
+///
+/// A second one grants what the first did, so it is repeated freely ([`Replay::Safe`]). Fails with
+/// [`Error::NotRenewable`], and with [`Error::TokenInvalid`] where the token is dead.
+///
+/// The API: <https://developer.hashicorp.com/vault/api-docs/auth/token#renew-a-token-self>
 #[derive(Clone, Copy, Debug)]
 pub struct RenewSelf {
     seconds: u64,
@@ -63,6 +68,11 @@ impl Exchange for RenewSelf {
 }
 
 /// `POST auth/token/renew` and `POST auth/token/renew-accessor`: renews another token.
+///
+/// A second one grants what the first did, so it is repeated freely ([`Replay::Safe`]). Fails with
+/// [`Error::NotRenewable`], and with [`Error::UnknownToken`] where there is no such token.
+///
+/// The API: <https://developer.hashicorp.com/vault/api-docs/auth/token#renew-a-token>
 #[derive(Clone, Debug)]
 pub struct RenewToken {
     path: &'static str,

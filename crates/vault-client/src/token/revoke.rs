@@ -7,6 +7,12 @@ use crate::Error;
 use crate::reply::{self, JSON};
 
 /// `POST auth/token/revoke-self`
+///
+/// A second one is answered as for any dead token, so it is repeated only where the server did not run it
+/// ([`Replay::AfterRefusal`]), and not after a lost reply. That the server calls the token dead counts as success;
+/// fails with [`Error::PermissionDenied`] where it does not say so in words.
+///
+/// The API: <https://developer.hashicorp.com/vault/api-docs/auth/token#revoke-a-token-self>
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RevokeSelf;
 
@@ -35,6 +41,9 @@ impl Exchange for RevokeSelf {
 /// `POST auth/token/revoke`, `revoke-accessor` and `revoke-orphan`: revokes another token.
 ///
 /// That there is no such token counts as success: a first attempt may have come through although its reply was lost.
+/// So it is repeated freely ([`Replay::Safe`]). Fails as every call does.
+///
+/// The API: <https://developer.hashicorp.com/vault/api-docs/auth/token#revoke-a-token>
 #[derive(Clone, Debug)]
 pub struct RevokeToken {
     path: &'static str,

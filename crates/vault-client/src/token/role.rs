@@ -130,6 +130,8 @@ fn texts<I: IntoIterator<Item: Into<String>>>(texts: I) -> Vec<String> {
 
 /// `GET auth/token/roles/<name>`: a token role; `None` where there is none.
 ///
+/// It changes nothing, so it is repeated freely ([`Replay::Safe`]). Fails as every call does.
+///
 /// The API: <https://developer.hashicorp.com/vault/api-docs/auth/token#read-token-role>
 #[derive(Clone, Debug)]
 pub struct ReadRole {
@@ -166,6 +168,10 @@ impl Exchange for ReadRole {
 }
 
 /// `GET auth/token/roles?list=true`: the names of the token roles.
+///
+/// It changes nothing, so it is repeated freely ([`Replay::Safe`]). Fails as every call does.
+///
+/// The API: <https://developer.hashicorp.com/vault/api-docs/auth/token#list-token-roles>
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ListRoles;
 
@@ -187,6 +193,8 @@ impl Exchange for ListRoles {
 }
 
 /// `POST auth/token/roles/<name>`: makes a token role, or changes one.
+///
+/// A second one does what the first did, so it is repeated freely ([`Replay::Safe`]). Fails as every call does.
 ///
 /// The API: <https://developer.hashicorp.com/vault/api-docs/auth/token#create-update-token-role>
 #[derive(Clone, Debug)]
@@ -220,6 +228,10 @@ impl Exchange for WriteRole {
 }
 
 /// `DELETE auth/token/roles/<name>`: removes a token role.
+///
+/// A second one does no more than the first, so it is repeated freely ([`Replay::Safe`]). Fails as every call does.
+///
+/// The API: <https://developer.hashicorp.com/vault/api-docs/auth/token#delete-token-role>
 #[derive(Clone, Debug)]
 pub struct DeleteRole {
     path: String,
@@ -250,6 +262,8 @@ impl Exchange for DeleteRole {
 }
 
 /// `POST auth/token/tidy`: lets the server remove leftovers of tokens.
+///
+/// A second one finds less to do, so it is repeated freely ([`Replay::Safe`]). Fails as every call does.
 ///
 /// The API: <https://developer.hashicorp.com/vault/api-docs/auth/token#tidy-tokens>
 #[derive(Clone, Copy, Debug, Default)]
