@@ -28,10 +28,15 @@ struct Shared {
 }
 
 impl Assertions {
-    /// How long a statement is good for: a minute, enough for one request and two clocks that differ.
+    /// How long a statement is good for: a minute, enough for one request and two clocks that differ
+    /// ([RFC 7523, 3](https://www.rfc-editor.org/rfc/rfc7523#section-3), `exp`).
     pub const LIFETIME: Duration = Duration::from_secs(60);
 
     /// Takes the signer, and draws what makes each statement another one.
+    ///
+    /// # Errors
+    ///
+    /// [`RandomUnavailable`] where there are no random numbers.
     #[cfg_attr(
         target_arch = "wasm32",
         expect(clippy::arc_with_non_send_sync, reason = "in a browser everything stays on one thread")
@@ -41,8 +46,9 @@ impl Assertions {
         Ok(Self { shared: Arc::new(shared), audience: None })
     }
 
-    /// Says whom the statements are for, in place of the issuer: for a provider that wants its token endpoint there. The
-    /// issuer is the one value that cannot be turned against another provider.
+    /// Says whom the statements are for, in place of the issuer: for a provider that wants its token endpoint there
+    /// ([RFC 7523, 3](https://www.rfc-editor.org/rfc/rfc7523#section-3), `aud`). The issuer is the one value that
+    /// cannot be turned against another provider.
     pub fn with_audience(mut self, audience: impl Into<String>) -> Self {
         self.audience = Some(audience.into());
         self

@@ -11,11 +11,12 @@ use zeroize::Zeroizing;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Authentication {
-    /// `none`: a public client, such as a program on a person's machine or a page in a browser. PKCE protects it.
+    /// `none`: a public client, such as a program on a person's machine or a page in a browser
+    /// ([RFC 6749, 2.1](https://www.rfc-editor.org/rfc/rfc6749#section-2.1)). PKCE protects it.
     None,
-    /// `client_secret_basic`: in a header.
+    /// `client_secret_basic`: in a header ([RFC 6749, 2.3.1](https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1)).
     SecretBasic(Secret),
-    /// `client_secret_post`: in the form.
+    /// `client_secret_post`: in the form ([RFC 6749, 2.3.1](https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1)).
     SecretPost(Secret),
     /// `private_key_jwt` or `client_secret_jwt`: a signed statement
     /// ([RFC 7523, 2.2](https://www.rfc-editor.org/rfc/rfc7523#section-2.2)), made for one request.

@@ -19,7 +19,8 @@ use zeroize::Zeroizing;
 use crate::keys::{Curve, PublicKey};
 use crate::{Algorithm, SignatureCheck, Signer, SignerError, Verifier, VerifierError, pem};
 
-/// Checks signatures with aws-lc-rs, and keeps the keys parsed: reading an RSA key costs an eighth of a check.
+/// Checks signatures with aws-lc-rs, and keeps the keys parsed: reading an RSA key costs an eighth of a check
+/// ([RFC 7515, 5.2](https://www.rfc-editor.org/rfc/rfc7515#section-5.2)).
 ///
 /// One for all providers of a program is enough.
 #[derive(Default)]
@@ -106,7 +107,7 @@ fn ecdsa_rules(algorithm: Algorithm) -> Option<&'static EcdsaVerificationAlgorit
 }
 
 /// Signs with aws-lc-rs: for a client's own key ([`Assertions`](crate::Assertions), [`Dpop`](crate::Dpop), signed
-/// requests).
+/// requests; [RFC 7515, 5.1](https://www.rfc-editor.org/rfc/rfc7515#section-5.1)).
 pub struct AwsLcSigner {
     name: &'static str,
     key: Key,
@@ -121,8 +122,13 @@ enum Key {
 }
 
 impl AwsLcSigner {
-    /// Makes a new key with the system's random numbers, and returns it as PEM (PKCS #8), to be stored and read by
+    /// Makes a new key with the system's random numbers, and returns it as PEM (PKCS #8,
+    /// [RFC 7468, 10](https://www.rfc-editor.org/rfc/rfc7468#section-10)), to be stored and read by
     /// [`from_pem`](Self::from_pem). RSA keys have 2048 bits.
+    ///
+    /// # Errors
+    ///
+    /// [`SignerError`] where the engine makes no key.
     pub fn generate(algorithm: Algorithm) -> Result<Secret, SignerError> {
         let random = SystemRandom::new();
         let der: Zeroizing<Vec<u8>> = match algorithm {
@@ -144,8 +150,13 @@ impl AwsLcSigner {
         Ok(Secret::new(format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", *text)))
     }
 
-    /// Takes a private key as PEM: PKCS #8, also PKCS #1 for RSA. The algorithm is one that the provider takes from this
-    /// client.
+    /// Takes a private key as PEM: PKCS #8, also PKCS #1 for RSA
+    /// ([RFC 7468, 10](https://www.rfc-editor.org/rfc/rfc7468#section-10)). The algorithm is one that the provider
+    /// takes from this client.
+    ///
+    /// # Errors
+    ///
+    /// [`SignerError`] where the key cannot be read, or is not one of that algorithm.
     pub fn from_pem(algorithm: Algorithm, pem: &Secret) -> Result<Self, SignerError> {
         let pem = pem::private_key(pem).ok_or(SignerError)?;
         let pkcs8 = || pem.pkcs8().ok_or(SignerError);
@@ -168,6 +179,10 @@ impl AwsLcSigner {
 
     /// Takes the client's secret, for `client_secret_jwt` with `HS256`. RFC 7518, 3.2: "A key of the same size as
     /// the hash output [...] or larger MUST be used": 32 bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`SignerError`] where the secret is shorter.
     pub fn from_secret(secret: &Secret) -> Result<Self, SignerError> {
         // Opened for the engine.
         let secret = secret.expose_secret().as_bytes();
@@ -181,13 +196,15 @@ impl AwsLcSigner {
         })
     }
 
-    /// Sets the id under which the provider knows the key.
+    /// Sets the id under which the provider knows the key
+    /// ([RFC 7515, 4.1.4](https://www.rfc-editor.org/rfc/rfc7515#section-4.1.4)).
     pub fn with_key_id(mut self, key_id: impl Into<String>) -> Self {
         self.key_id = Some(key_id.into());
         self
     }
 
-    /// Returns the public half; nothing for a secret, which has none.
+    /// Returns the public half; nothing for a secret, which has none
+    /// ([RFC 7518, 6](https://www.rfc-editor.org/rfc/rfc7518#section-6)).
     pub fn public_key(&self) -> Option<PublicKey> {
         Some(match &self.key {
             Key::Rsa(key, _) => {

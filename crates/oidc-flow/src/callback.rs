@@ -34,6 +34,10 @@ impl CallbackParams {
     ///
     /// A parameter that stands twice is refused here, before anything is compared: whoever reads the other one of
     /// the two would see another answer.
+    ///
+    /// # Errors
+    ///
+    /// [`CallbackProblem::TooLong`] beyond [`LIMIT`](Self::LIMIT), [`CallbackProblem::DuplicateParameter`].
     pub fn parse(encoded: &str) -> Result<Self, CallbackProblem> {
         if encoded.len() > Self::LIMIT {
             return Err(CallbackProblem::TooLong { limit: Self::LIMIT });
@@ -93,7 +97,11 @@ impl CallbackParams {
     }
 
     /// Reads a whole address, as it stands in a browser's address bar: its query, or its fragment
-    /// (`response_mode=fragment`).
+    /// (`response_mode=fragment`; [RFC 6749, 4.1.2](https://www.rfc-editor.org/rfc/rfc6749#section-4.1.2)).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`parse`](Self::parse), and [`CallbackProblem::Malformed`] where it is no address.
     pub fn from_address(address: &str) -> Result<Self, CallbackProblem> {
         if address.len() > Self::LIMIT {
             return Err(CallbackProblem::TooLong { limit: Self::LIMIT });
@@ -113,7 +121,7 @@ impl CallbackParams {
         self.code.as_ref()
     }
 
-    /// Returns the state.
+    /// Returns the state ([RFC 6749, 4.1.2](https://www.rfc-editor.org/rfc/rfc6749#section-4.1.2)).
     pub fn state(&self) -> Option<&Secret> {
         self.state.as_ref()
     }
@@ -135,7 +143,7 @@ impl CallbackParams {
     }
 
     /// Returns whether this was taken out of an answer that the provider has signed
-    /// ([`Client::open`](crate::Client::open)).
+    /// ([`Client::open`](crate::Client::open); [JARM, 2.1](https://openid.net/specs/oauth-v2-jarm-final.html)).
     pub fn is_signed(&self) -> bool {
         self.is_signed
     }
@@ -144,13 +152,20 @@ impl CallbackParams {
         self.response.as_ref()
     }
 
-    /// Returns the refusal, if this is one.
+    /// Returns the refusal, if this is one
+    /// ([RFC 6749, 4.1.2.1](https://www.rfc-editor.org/rfc/rfc6749#section-4.1.2.1)).
     pub fn refusal(&self) -> Option<&Refusal> {
         self.refusal.as_ref()
     }
 
     /// Returns the code, if this answers the login with that state: for a login that somebody else has begun, such as
-    /// Vault, and will end. The state is compared in constant time; a refusal is an error.
+    /// Vault, and will end ([RFC 6749, 10.12](https://www.rfc-editor.org/rfc/rfc6749#section-10.12)). The state is
+    /// compared in constant time; a refusal is an error.
+    ///
+    /// # Errors
+    ///
+    /// [`CallbackProblem::StateMissing`] or [`CallbackProblem::StateMismatch`] where it is the answer to something
+    /// else, [`Error::Refused`] where the provider says no, [`CallbackProblem::CodeMissing`] where it says nothing.
     pub fn code_for(&self, state: &Secret) -> Result<&Secret, Error> {
         let found = self.state.as_ref().ok_or(CallbackProblem::StateMissing)?;
         // Opened to be compared, in constant time.
@@ -210,10 +225,10 @@ impl fmt::Debug for CallbackParams {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StateCheck {
-    /// The state was compared.
+    /// The state was compared ([RFC 6749, 10.12](https://www.rfc-editor.org/rfc/rfc6749#section-10.12)).
     Verified,
     /// A bare code was pasted, which carries no state. PKCE and the nonce still bind it to this login: a code of
-    /// another login is refused by the provider.
+    /// another login is refused by the provider ([RFC 7636, 4.6](https://www.rfc-editor.org/rfc/rfc7636#section-4.6)).
     Unavailable,
 }
 

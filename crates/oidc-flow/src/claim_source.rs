@@ -31,12 +31,16 @@ impl ClaimSource {
     /// How many sources are read: 16. Real answers have one or two.
     const LIMIT: usize = 16;
 
-    /// Returns the names of the claims that it makes.
+    /// Returns the names of the claims that it makes
+    /// ([OpenID Connect Core, 5.6.2](https://openid.net/specs/openid-connect-core-1_0.html#AggregatedDistributedClaims),
+    /// `_claim_names`).
     pub fn names(&self) -> &[String] {
         &self.names
     }
 
-    /// Returns where the claims have to be fetched: nothing where they came along (aggregated claims).
+    /// Returns where the claims have to be fetched: nothing where they came along (aggregated claims;
+    /// [OpenID Connect Core, 5.6.2](https://openid.net/specs/openid-connect-core-1_0.html#AggregatedDistributedClaims),
+    /// `_claim_sources`).
     pub fn endpoint(&self) -> Option<&Url> {
         match &self.place {
             Place::Here(_) => None,
@@ -89,14 +93,16 @@ impl fmt::Debug for ClaimSource {
 }
 
 impl UserInfo {
-    /// Returns who makes claims about the person beside the provider.
+    /// Returns who makes claims about the person beside the provider
+    /// ([OpenID Connect Core, 5.6.2](https://openid.net/specs/openid-connect-core-1_0.html#AggregatedDistributedClaims)).
     pub fn claim_sources(&self) -> Vec<ClaimSource> {
         ClaimSource::read_all(self.members())
     }
 }
 
 impl VerifiedIdToken {
-    /// Returns who makes claims about the person beside the provider.
+    /// Returns who makes claims about the person beside the provider
+    /// ([OpenID Connect Core, 5.6.2](https://openid.net/specs/openid-connect-core-1_0.html#AggregatedDistributedClaims)).
     pub fn claim_sources(&self) -> Vec<ClaimSource> {
         ClaimSource::read_all(self.members())
     }
@@ -173,11 +179,17 @@ impl Exchange for FetchClaims {
 }
 
 impl Client {
-    /// Returns the claims of another party, fetched where they did not come along, and checked: signed by `party`, whose
-    /// issuer they must name, for this client where they say for whom, and not expired where they say when.
+    /// Returns the claims of another party, fetched where they did not come along, and checked: signed by `party`,
+    /// whose issuer they must name, for this client where they say for whom, and not expired where they say when
+    /// ([OpenID Connect Core, 5.6.2](https://openid.net/specs/openid-connect-core-1_0.html#AggregatedDistributedClaims)).
     ///
     /// Which parties are believed about what is for the caller to know: never discover one that a token names. With
     /// this client's own provider as the party, claims are read that it has signed for itself.
+    ///
+    /// # Errors
+    ///
+    /// [`UserInfoProblem::Token`] where the claims do not prove what they should, [`Error::Misbehaved`] where they
+    /// cannot be fetched from there, [`Error::Transport`] where they could not be fetched now.
     pub async fn claims_of(
         &self,
         source: &ClaimSource,

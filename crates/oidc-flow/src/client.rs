@@ -31,7 +31,8 @@ pub struct Client {
 }
 
 impl Client {
-    /// Takes the id under which the provider knows this application. Without a secret it is a public client.
+    /// Takes the id under which the provider knows this application
+    /// ([RFC 6749, 2.2](https://www.rfc-editor.org/rfc/rfc6749#section-2.2)). Without a secret it is a public client.
     pub fn new(provider: Provider, client_id: impl Into<String>) -> Self {
         let id = client_id.into();
         let tenants = provider.metadata().tenants.clone();
@@ -46,7 +47,8 @@ impl Client {
         }
     }
 
-    /// Sets the client's secret. It is sent as a header unless the provider says that it only takes it in a form.
+    /// Sets the client's secret ([RFC 6749, 2.3.1](https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1)). It is sent
+    /// as a header unless the provider says that it only takes it in a form.
     pub fn with_secret(self, secret: impl Into<Secret>) -> Self {
         let secret = secret.into();
         let takes = |method: &str| {
@@ -60,14 +62,16 @@ impl Client {
         self.with_authentication(authentication)
     }
 
-    /// Sets how the client says who it is, whatever the provider says.
+    /// Sets how the client says who it is, whatever the provider says
+    /// ([OpenID Connect Core, 9](https://openid.net/specs/openid-connect-core-1_0.html#ClientAuthentication)).
     pub fn with_authentication(mut self, authentication: Authentication) -> Self {
         self.authentication = authentication;
         self.assertions = None;
         self
     }
 
-    /// Lets the client sign who it is, in place of sending a secret: `private_key_jwt` or `client_secret_jwt`.
+    /// Lets the client sign who it is, in place of sending a secret: `private_key_jwt` or `client_secret_jwt`
+    /// ([RFC 7523, 2.2](https://www.rfc-editor.org/rfc/rfc7523#section-2.2)).
     pub fn with_assertions(mut self, assertions: Assertions) -> Self {
         self.assertions = Some(assertions);
         self
@@ -80,25 +84,28 @@ impl Client {
         self
     }
 
-    /// Sets the signature algorithms that an ID token may have, in place of `RS256`.
+    /// Sets the signature algorithms that an ID token may have, in place of `RS256`
+    /// ([OpenID Connect Core, 3.1.3.7](https://openid.net/specs/openid-connect-core-1_0.html#IDTokenValidation)).
     pub fn with_algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
         self.expectations = self.expectations.with_algorithms(algorithms);
         self
     }
 
-    /// Takes ID tokens that are for that audience, too.
+    /// Takes ID tokens that are for that audience, too
+    /// ([OpenID Connect Core, 3.1.3.7](https://openid.net/specs/openid-connect-core-1_0.html#IDTokenValidation)).
     pub fn with_trusted_audience(mut self, audience: impl Into<String>) -> Self {
         self.expectations = self.expectations.with_trusted_audience(audience);
         self
     }
 
-    /// Sets how far the provider's clock and `now` may be apart: at most [`Expectations::GREATEST_LEEWAY`].
+    /// Sets how far the provider's clock and `now` may be apart: at most [`Expectations::GREATEST_LEEWAY`]
+    /// ([RFC 7519, 4.1.4](https://www.rfc-editor.org/rfc/rfc7519#section-4.1.4)).
     pub fn with_leeway(mut self, leeway: Duration) -> Self {
         self.expectations = self.expectations.with_leeway(leeway);
         self
     }
 
-    /// Returns the client's id.
+    /// Returns the client's id ([RFC 6749, 2.2](https://www.rfc-editor.org/rfc/rfc6749#section-2.2)).
     pub fn client_id(&self) -> &str {
         &self.id
     }
@@ -113,13 +120,14 @@ impl Client {
         &self.provider
     }
 
-    /// Returns what this client expects of every ID token, for one that comes from elsewhere
-    /// ([`Provider::verify`]).
+    /// Returns what this client expects of every ID token, for one that comes from elsewhere ([`Provider::verify`];
+    /// [OpenID Connect Core, 3.1.3.7](https://openid.net/specs/openid-connect-core-1_0.html#IDTokenValidation)).
     pub fn expectations(&self) -> &Expectations {
         &self.expectations
     }
 
-    /// Prepares a login. The redirect address is the one that the provider has on its list, sign by sign.
+    /// Prepares a login ([RFC 6749, 4.1.1](https://www.rfc-editor.org/rfc/rfc6749#section-4.1.1)). The redirect address
+    /// is the one that the provider has on its list, sign by sign.
     pub fn authorize(&self, redirect_uri: impl Into<String>) -> Authorize {
         Authorize::new(self.clone(), redirect_uri.into())
     }
@@ -156,9 +164,17 @@ impl Client {
         exchange.receive(reply)
     }
 
-    /// Redeems the code and checks what comes back: tokens come out only when every check has passed.
+    /// Redeems the code and checks what comes back: tokens come out only when every check has passed
+    /// ([RFC 6749, 4.1.3](https://www.rfc-editor.org/rfc/rfc6749#section-4.1.3) and
+    /// [OpenID Connect Core, 3.1.3.7](https://openid.net/specs/openid-connect-core-1_0.html#IDTokenValidation)).
     ///
     /// The provider's keys are fetched before the code is spent. After an error the code is gone: begin a new login.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::OtherClient`] where the callback is that of another client. [`Error::IdToken`] where the ID token
+    /// fails a check. [`Error::Refused`] and [`Error::Misbehaved`] for what the provider answers. [`Error::Unredeemed`]
+    /// where the network failed while the code was redeemed.
     pub async fn redeem(&self, callback: ValidatedCallback, now: SystemTime) -> Result<Tokens, Error> {
         if callback.issuer != self.provider.issuer() || callback.client_id != self.id {
             return Err(Misuse::OtherClient.into());
@@ -214,6 +230,11 @@ impl Client {
     /// signature, issuer, audience and expiry, and returns what it says. One that is not signed comes back as it is, and
     /// is refused by [`Pending::accept`](crate::Pending::accept) where a signed one was asked for
     /// ([`ResponseMode::QueryJwt`](crate::ResponseMode) and its like).
+    ///
+    /// # Errors
+    ///
+    /// [`CallbackProblem::Response`] where the signed answer does not prove what it should, and what fetching the
+    /// provider's keys says.
     pub async fn open(&self, callback: CallbackParams, now: SystemTime) -> Result<CallbackParams, Error> {
         let Some(response) = callback.response() else { return Ok(callback) };
         let token = IdToken::parse(response.clone()).map_err(CallbackProblem::Response)?;

@@ -19,7 +19,9 @@ pub struct ClientCredentials {
 }
 
 impl ClientCredentials {
-    /// Asks for a scope, or for several with blanks between them. None: what the provider gives this client.
+    /// Asks for a scope, or for several with blanks between them
+    /// ([RFC 6749, 3.3](https://www.rfc-editor.org/rfc/rfc6749#section-3.3)). None: what the provider gives this
+    /// client.
     pub fn with_scope(mut self, scope: &str) -> Self {
         self.scopes.extend(scope.split_ascii_whitespace().map(str::to_owned));
         self
@@ -32,7 +34,7 @@ impl ClientCredentials {
         self
     }
 
-    /// Asks for the token.
+    /// Asks for the token ([RFC 6749, 4.4.2](https://www.rfc-editor.org/rfc/rfc6749#section-4.4.2)).
     ///
     /// # Errors
     ///
@@ -98,9 +100,10 @@ impl Exchange for Grant {
 pub struct AccessToken {
     /// The token. Opaque.
     pub access_token: Secret,
-    /// When it expires, where the provider says so.
+    /// When it expires, where the provider says so
+    /// ([RFC 6749, 5.1](https://www.rfc-editor.org/rfc/rfc6749#section-5.1), `expires_in`).
     pub expires_at: Option<SystemTime>,
-    /// The scopes that were granted.
+    /// The scopes that were granted ([RFC 6749, 5.1](https://www.rfc-editor.org/rfc/rfc6749#section-5.1), `scope`).
     pub scopes: Vec<String>,
 }
 
@@ -115,7 +118,8 @@ impl fmt::Debug for AccessToken {
 }
 
 impl Client {
-    /// Prepares to ask for an access token for the client itself.
+    /// Prepares to ask for an access token for the client itself
+    /// ([RFC 6749, 4.4](https://www.rfc-editor.org/rfc/rfc6749#section-4.4)).
     pub fn client_credentials(&self) -> ClientCredentials {
         ClientCredentials { client: self.clone(), scopes: Vec::new(), resources: Vec::new() }
     }

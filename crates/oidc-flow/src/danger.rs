@@ -6,11 +6,14 @@ use crate::{Signer, SignerError};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Danger {
-    /// Plain `http` also beyond loopback, for the issuer and for every endpoint: whoever is on the way reads every token
-    /// and can sign in as anybody. For a network that encrypts by itself, nothing else. The transport must be told, too.
+    /// Plain `http` also beyond loopback, for the issuer and for every endpoint, where the standard wants `https`
+    /// ([OpenID Connect Discovery, 3](https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderMetadata)):
+    /// whoever is on the way reads every token and can sign in as anybody. For a network that encrypts by itself,
+    /// nothing else. The transport must be told, too.
     PlainHttp,
-    /// People of every tenant, where one provider serves many (Microsoft Entra's `common`): anybody who can open an
-    /// account there can sign in. Compare the claim `tid` before you let anybody do anything.
+    /// People of every tenant, where one provider serves many (Microsoft Entra's `common`), in place of one exact `iss`
+    /// ([OpenID Connect Core, 3.1.3.7](https://openid.net/specs/openid-connect-core-1_0.html#IDTokenValidation)):
+    /// anybody who can open an account there can sign in. Compare the claim `tid` before you let anybody do anything.
     AnyTenant,
 }
 

@@ -26,7 +26,8 @@ pub struct Device {
 }
 
 impl Device {
-    /// Asks for a scope beside `openid`, or for several with blanks between them.
+    /// Asks for a scope beside `openid`, or for several with blanks between them
+    /// ([RFC 8628, 3.1](https://www.rfc-editor.org/rfc/rfc8628#section-3.1)).
     pub fn with_scope(mut self, scope: &str) -> Self {
         for scope in scope.split_ascii_whitespace() {
             if !self.scopes.iter().any(|this| this == scope) {
@@ -43,7 +44,12 @@ impl Device {
         self
     }
 
-    /// Asks the provider for a code to show.
+    /// Asks the provider for a code to show ([RFC 8628, 3.1](https://www.rfc-editor.org/rfc/rfc8628#section-3.1)).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotOffered`] where the provider has no such endpoint. [`Error::Refused`] where the provider says no,
+    /// [`Error::Misbehaved`] where its answer cannot be used.
     pub async fn begin(self, now: SystemTime) -> Result<DeviceLogin, Error> {
         let Self { client, scopes, resources } = self;
         let endpoint = client.provider().metadata().offered(Endpoint::DeviceAuthorization)?;
@@ -151,7 +157,7 @@ impl Exchange for AuthorizeDevice {
 /// Specified in [RFC 8628, 3.2](https://www.rfc-editor.org/rfc/rfc8628#section-3.2).
 #[non_exhaustive]
 pub struct DeviceLogin {
-    /// What the person types in.
+    /// What the person types in ([RFC 8628, 6.1](https://www.rfc-editor.org/rfc/rfc8628#section-6.1)).
     pub user_code: String,
     /// Where.
     pub verification_uri: Url,
@@ -201,7 +207,8 @@ pub enum DeviceStep {
     },
     /// Ask the provider.
     Ask,
-    /// Give up: the code has expired.
+    /// Give up: the code has expired ([RFC 8628, 3.5](https://www.rfc-editor.org/rfc/rfc8628#section-3.5),
+    /// `expired_token`).
     Expired,
 }
 
@@ -216,7 +223,7 @@ impl PendingDevice {
     /// What a `slow_down` adds, for good ([RFC 8628, 3.5](https://www.rfc-editor.org/rfc/rfc8628#section-3.5)).
     const SLOW_DOWN: Duration = Duration::from_secs(5);
 
-    /// Returns what to do now.
+    /// Returns what to do now ([RFC 8628, 3.5](https://www.rfc-editor.org/rfc/rfc8628#section-3.5)).
     pub fn poll(&self, now: SystemTime) -> DeviceStep {
         if now >= self.expires_at {
             DeviceStep::Expired
@@ -227,12 +234,14 @@ impl PendingDevice {
         }
     }
 
-    /// Returns when the code that the person types in expires.
+    /// Returns when the code that the person types in expires
+    /// ([RFC 8628, 3.2](https://www.rfc-editor.org/rfc/rfc8628#section-3.2), `expires_in`).
     pub fn expires_at(&self) -> SystemTime {
         self.expires_at
     }
 
-    /// Takes the provider's answer, and returns what to do next.
+    /// Takes the provider's answer, and returns what to do next
+    /// ([RFC 8628, 3.5](https://www.rfc-editor.org/rfc/rfc8628#section-3.5)).
     pub fn heard(&mut self, answer: &DeviceAnswer, now: SystemTime) -> DeviceStep {
         match answer {
             DeviceAnswer::SlowDown => self.interval += Self::SLOW_DOWN,
@@ -265,9 +274,10 @@ impl fmt::Debug for PendingDevice {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum DeviceAnswer {
-    /// Not yet.
+    /// Not yet ([RFC 8628, 3.5](https://www.rfc-editor.org/rfc/rfc8628#section-3.5), `authorization_pending`).
     Pending,
-    /// Not yet, and less often, please.
+    /// Not yet, and less often, please ([RFC 8628, 3.5](https://www.rfc-editor.org/rfc/rfc8628#section-3.5),
+    /// `slow_down`).
     SlowDown,
     /// No answer: the network or the provider failed. Ask less often.
     Nothing,
@@ -356,12 +366,13 @@ pub enum DeviceProgress {
 }
 
 impl Client {
-    /// Prepares a login on another device.
+    /// Prepares a login on another device ([RFC 8628, 3.1](https://www.rfc-editor.org/rfc/rfc8628#section-3.1)).
     pub fn device(&self) -> Device {
         Device { client: self.clone(), scopes: vec!["openid".to_owned()], resources: Vec::new() }
     }
 
-    /// Asks the provider whether the person is done, unless it is too early to ask, and checks what comes back.
+    /// Asks the provider whether the person is done, unless it is too early to ask, and checks what comes back
+    /// ([RFC 8628, 3.4](https://www.rfc-editor.org/rfc/rfc8628#section-3.4)).
     ///
     /// A provider that does not answer is asked again later, less often.
     ///

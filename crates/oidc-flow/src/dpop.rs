@@ -41,7 +41,8 @@ impl Dpop {
     /// How long a nonce may be: 1 KiB. Real ones have under a hundred signs.
     const NONCE_LIMIT: usize = 1024;
 
-    /// Takes the private half of a key as a signer, and the public one to show.
+    /// Takes the private half of a key as a signer, and the public one to show
+    /// ([RFC 9449, 4.2](https://www.rfc-editor.org/rfc/rfc9449#section-4.2)).
     ///
     /// Fails with [`Misuse::UnusableClientKey`] where the algorithm is not one of a key pair, or not this key's.
     #[cfg_attr(
@@ -76,6 +77,10 @@ impl Dpop {
     /// Proves to have the key, for one request
     /// ([RFC 9449, 4.2](https://www.rfc-editor.org/rfc/rfc9449#section-4.2)): to that address, with that token where one
     /// goes along, and with the last nonce of that server.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::UnusableClientKey`] where the signer makes no signature.
     pub async fn proof(
         &self,
         method: Method,
@@ -107,6 +112,10 @@ impl Dpop {
     /// then.
     ///
     /// Any other reply comes back as it is, and a lost one is not asked for again.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::UnusableClientKey`] where the signer makes no signature, [`Error::Transport`] where no reply came.
     pub async fn send(
         &self,
         transport: &dyn Transport,

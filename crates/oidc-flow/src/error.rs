@@ -74,15 +74,21 @@ pub enum Error {
     #[error(transparent)]
     Transport(#[from] latchkey_transport::Error),
 
-    /// The network, while the code was redeemed. A code works once, so this login is over: begin a new one.
+    /// The network, while the code was redeemed
+    /// ([RFC 6749, 4.1.2](https://www.rfc-editor.org/rfc/rfc6749#section-4.1.2)). A code works once, so this login is
+    /// over: begin a new one.
     #[error("the code could not be redeemed")]
     Unredeemed(#[source] latchkey_transport::Error),
 
-    /// The network, a moment ago: no key at hand fits, and new ones could not be had. Asked again after a minute.
+    /// The network, a moment ago: no key at hand fits, and new ones could not be had
+    /// ([OpenID Connect Core, 10.1.1](https://openid.net/specs/openid-connect-core-1_0.html#RotateSigKeys)). Asked
+    /// again after a minute.
     #[error("the provider's keys could not be fetched, and those at hand do not fit")]
     KeysUnavailable,
 
-    /// Time, or the provider: the refresh token is not taken any more. Forget it and begin a new login.
+    /// Time, or the provider: the refresh token is not taken any more
+    /// ([RFC 6749, 5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2), `invalid_grant`). Forget it and begin a
+    /// new login.
     #[error("the sign-in cannot be refreshed any more{}", refusal.as_ref().map(|this| format!(": {this}")).unwrap_or_default())]
     GrantOver {
         /// What the provider said, where it said it properly.
@@ -102,7 +108,8 @@ pub enum Error {
     #[error(transparent)]
     LogoutToken(#[from] LogoutProblem),
 
-    /// The operator of the provider: it offers no such endpoint.
+    /// The operator of the provider: it offers no such endpoint
+    /// ([RFC 8414, 2](https://www.rfc-editor.org/rfc/rfc8414#section-2)).
     #[error("the provider offers no {endpoint}")]
     NotOffered {
         /// Which endpoint.
@@ -158,7 +165,9 @@ fn list(ports: &[u16]) -> String {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Misuse {
-    /// The issuer is not an `https` address (or `http` on loopback) without query and fragment.
+    /// The issuer is not an `https` address (or `http` on loopback) without query and fragment
+    /// ([OpenID Connect Discovery, 3](https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderMetadata),
+    /// `issuer`).
     #[error("the issuer {issuer:?} is not an https address without query and fragment")]
     InvalidIssuer {
         /// What was given, shortened.
@@ -173,19 +182,22 @@ pub enum Misuse {
     /// A resource is not an absolute address, or has a fragment (RFC 8707, 2).
     #[error("a resource is not an absolute address without fragment")]
     InvalidResource,
-    /// The provider takes pushed requests only: call [`push`](crate::Authorize::push).
+    /// The provider takes pushed requests only: call [`push`](crate::Authorize::push)
+    /// ([RFC 9126, 5](https://www.rfc-editor.org/rfc/rfc9126#section-5)).
     #[error("the provider wants what is asked for to be pushed before the browser is opened")]
     PushRequired,
     /// A scope has a sign that a scope cannot hold (RFC 6749, 3.3).
     #[error("a scope holds a sign that a scope cannot have")]
     InvalidScope,
-    /// An extra parameter has a name that the login itself uses, or stands twice.
+    /// An extra parameter has a name that the login itself uses, or stands twice
+    /// ([RFC 6749, 3.1](https://www.rfc-editor.org/rfc/rfc6749#section-3.1)).
     #[error("the parameter {name} is set by the login itself or was given twice")]
     ReservedParameter {
         /// The parameter's name.
         name: String,
     },
-    /// An ID token was asked for in the callback, and the query to hold it: it would stand in logs and histories.
+    /// An ID token was asked for in the callback, and the query to hold it: it would stand in logs and histories
+    /// ([Multiple Response Types, 5](https://openid.net/specs/oauth-v2-multiple-response-types-1_0.html#Combinations)).
     #[error("an ID token must not come in the query of an address")]
     TokenInQuery,
     /// `prompt=none` together with another prompt (OpenID Connect Core, 3.1.2.1).
@@ -197,22 +209,25 @@ pub enum Misuse {
     /// The expectations are for another provider than the one that is asked to verify.
     #[error("the expectations are for another provider")]
     OtherIssuer,
-    /// The path of a loopback address does not begin with a slash, or holds more than a path.
+    /// The path of a loopback address does not begin with a slash, or holds more than a path
+    /// ([RFC 3986, 3.3](https://www.rfc-editor.org/rfc/rfc3986#section-3.3)).
     #[error("the loopback path does not begin with a slash or holds more than a path")]
     InvalidPath,
     /// No port was named to listen on.
     #[error("no port was named to listen on")]
     NoPort,
-    /// The engine that checks signatures cannot check this algorithm.
+    /// The engine that checks signatures cannot check this algorithm
+    /// ([RFC 7518, 3.1](https://www.rfc-editor.org/rfc/rfc7518#section-3.1)).
     #[error("the engine that checks signatures does not know {algorithm}")]
     UnsupportedAlgorithm {
         /// The algorithm's name.
         algorithm: &'static str,
     },
-    /// The client has nothing to prove itself with, and must have.
+    /// The client has nothing to prove itself with, and must have
+    /// ([RFC 6749, 2.1](https://www.rfc-editor.org/rfc/rfc6749#section-2.1)).
     #[error("a client without secret or key cannot get tokens for itself")]
     PublicClient,
-    /// The client's key makes no signature.
+    /// The client's key makes no signature ([RFC 7515, 5.1](https://www.rfc-editor.org/rfc/rfc7515#section-5.1)).
     #[error("the client's key makes no signature")]
     UnusableClientKey,
     /// The engine that checks signatures is not there, such as WebCrypto on a page without a secure context.
@@ -249,28 +264,37 @@ impl Misuse {
 #[non_exhaustive]
 pub enum Endpoint {
     /// `/.well-known/openid-configuration`
+    /// ([OpenID Connect Discovery, 4](https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderConfig))
     Discovery,
-    /// The page where the person signs in.
+    /// The page where the person signs in ([RFC 6749, 3.1](https://www.rfc-editor.org/rfc/rfc6749#section-3.1)).
     Authorization,
-    /// Where a code becomes tokens.
+    /// Where a code becomes tokens ([RFC 6749, 3.2](https://www.rfc-editor.org/rfc/rfc6749#section-3.2)).
     Token,
-    /// Where the provider publishes its keys.
+    /// Where the provider publishes its keys
+    /// ([OpenID Connect Discovery, 3](https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderMetadata),
+    /// `jwks_uri`).
     Keys,
-    /// Where the provider tells more about the person.
+    /// Where the provider tells more about the person
+    /// ([OpenID Connect Core, 5.3](https://openid.net/specs/openid-connect-core-1_0.html#UserInfo)).
     UserInfo,
-    /// Where tokens are given back.
+    /// Where tokens are given back ([RFC 7009, 2](https://www.rfc-editor.org/rfc/rfc7009#section-2)).
     Revocation,
-    /// Where the provider says what a token is worth.
+    /// Where the provider says what a token is worth ([RFC 7662, 2](https://www.rfc-editor.org/rfc/rfc7662#section-2)).
     Introspection,
-    /// Where the person signs out.
+    /// Where the person signs out
+    /// ([RP-Initiated Logout, 2](https://openid.net/specs/openid-connect-rpinitiated-1_0.html#RPLogout)).
     EndSession,
-    /// Where a device asks for a code to show.
+    /// Where a device asks for a code to show ([RFC 8628, 3.1](https://www.rfc-editor.org/rfc/rfc8628#section-3.1)).
     DeviceAuthorization,
-    /// Where a login's wishes are left before the browser is opened.
+    /// Where a login's wishes are left before the browser is opened
+    /// ([RFC 9126, 2](https://www.rfc-editor.org/rfc/rfc9126#section-2)).
     PushedAuthorization,
-    /// The page that tells a browser whether somebody is still signed in.
+    /// The page that tells a browser whether somebody is still signed in
+    /// ([Session Management, 3.2](https://openid.net/specs/openid-connect-session-1_0.html#OPiframe)).
     CheckSession,
-    /// Where another party makes claims about the person. A discovery document does not have it.
+    /// Where another party makes claims about the person
+    /// ([OpenID Connect Core, 5.6.2](https://openid.net/specs/openid-connect-core-1_0.html#AggregatedDistributedClaims)).
+    /// A discovery document does not have it.
     ClaimSource,
 }
 
@@ -351,10 +375,10 @@ pub enum CallbackProblem {
         /// The parameter's name.
         parameter: &'static str,
     },
-    /// There is no `state`.
+    /// There is no `state` ([RFC 6749, 10.12](https://www.rfc-editor.org/rfc/rfc6749#section-10.12)).
     #[error("the callback has no state")]
     StateMissing,
-    /// The `state` is not that of this login.
+    /// The `state` is not that of this login ([RFC 6749, 10.12](https://www.rfc-editor.org/rfc/rfc6749#section-10.12)).
     #[error("the callback is the answer to another login")]
     StateMismatch,
     /// The provider announces that it names itself in the callback, and this one does not
@@ -379,7 +403,7 @@ pub enum CallbackProblem {
     /// checked alike.
     #[error("the signed callback proves nothing")]
     Response(#[source] IdTokenProblem),
-    /// It holds neither a code nor an error.
+    /// It holds neither a code nor an error ([RFC 6749, 4.1.2](https://www.rfc-editor.org/rfc/rfc6749#section-4.1.2)).
     #[error("the callback holds no code")]
     CodeMissing,
 }
@@ -468,16 +492,19 @@ pub enum Misbehaviour {
         /// The issuer that the document names, shortened.
         found: String,
     },
-    /// An endpoint is neither `https` nor `http` on loopback.
+    /// An endpoint is neither `https` nor `http` on loopback
+    /// ([OpenID Connect Discovery, 3](https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderMetadata)).
     #[error("the provider's {field} is not an https address")]
     InsecureEndpoint {
         /// The field's name in the discovery document.
         field: &'static str,
     },
-    /// The provider announces methods of PKCE, and S256 is not among them.
+    /// The provider announces methods of PKCE, and S256 is not among them
+    /// ([RFC 8414, 2](https://www.rfc-editor.org/rfc/rfc8414#section-2), `code_challenge_methods_supported`).
     #[error("the provider does not support PKCE with S256")]
     PkceUnsupported,
-    /// The access token is not of the type that was asked for: a bearer token, or one that is bound to the client's key.
+    /// The access token is not of the type that was asked for: a bearer token, or one that is bound to the client's key
+    /// ([RFC 6749, 7.1](https://www.rfc-editor.org/rfc/rfc6749#section-7.1)).
     #[error("the provider's token type is {token_type:?} and not {expected}")]
     TokenType {
         /// The `token_type`, shortened.

@@ -11,9 +11,11 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Flow {
-    /// A browser on this machine, and a door that waits for it (`Loopback`).
+    /// A browser on this machine, and a door that waits for it (`Loopback`;
+    /// [RFC 8252, 7.3](https://www.rfc-editor.org/rfc/rfc8252#section-7.3)).
     Loopback,
-    /// A browser on any device, where the person types a code ([`Client::device`](crate::Client::device)).
+    /// A browser on any device, where the person types a code ([`Client::device`](crate::Client::device);
+    /// [RFC 8628, 1](https://www.rfc-editor.org/rfc/rfc8628#section-1)).
     Device,
     /// A browser on any device, and the person carries the code back ([`oob`](crate::oob)).
     Oob,
@@ -118,6 +120,10 @@ pub struct NobodyThere;
 /// A loopback is the safest, since the code never leaves the machine, and comes first wherever the person's browser is
 /// on it. Where it is not, a device code comes before a code that is carried by hand: what is shown there cannot be
 /// pasted into the wrong program.
+///
+/// # Errors
+///
+/// [`NobodyThere`] where no person reads what the program writes.
 pub fn choose(surroundings: &Surroundings) -> Result<Choice, NobodyThere> {
     if !surroundings.is_interactive {
         return Err(NobodyThere);

@@ -21,6 +21,11 @@ pub struct InitiatedLogin {
 
 impl InitiatedLogin {
     /// Reads the query of the call, or the body of a form: both methods are allowed.
+    ///
+    /// # Errors
+    ///
+    /// [`CallbackProblem::TooLong`], [`CallbackProblem::DuplicateParameter`], [`CallbackProblem::IssuerMissing`] where
+    /// no provider is named, and [`CallbackProblem::Malformed`] where the target is no address.
     pub fn parse(encoded: &str) -> Result<Self, CallbackProblem> {
         if encoded.len() > CallbackParams::LIMIT {
             return Err(CallbackProblem::TooLong { limit: CallbackParams::LIMIT });
@@ -65,7 +70,8 @@ impl fmt::Debug for InitiatedLogin {
 }
 
 impl Authorize {
-    /// Begins the login that somebody else's page asked for, with the hint that it gave.
+    /// Begins the login that somebody else's page asked for, with the hint that it gave
+    /// ([OpenID Connect Core, 4](https://openid.net/specs/openid-connect-core-1_0.html#ThirdPartyInitiatedLogin)).
     ///
     /// Fails with [`Misuse::OtherIssuer`] where it names another provider than this client's.
     pub fn initiated_by(self, login: &InitiatedLogin) -> Result<Self, Misuse> {

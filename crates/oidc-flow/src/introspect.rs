@@ -19,7 +19,7 @@ pub struct Introspect {
 }
 
 impl Introspect {
-    /// Takes the token, and what kind it is.
+    /// Takes the token, and what kind it is ([RFC 7662, 2.1](https://www.rfc-editor.org/rfc/rfc7662#section-2.1)).
     pub fn new(
         introspection_endpoint: Url,
         client_id: impl Into<String>,
@@ -145,7 +145,13 @@ impl fmt::Debug for ActiveToken {
 }
 
 impl Client {
-    /// Asks the provider what a token is worth. Whoever asks must be a client with a secret.
+    /// Asks the provider what a token is worth ([RFC 7662, 2.1](https://www.rfc-editor.org/rfc/rfc7662#section-2.1)).
+    /// Whoever asks must be a client with a secret.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotOffered`] where the provider has no such endpoint. [`Error::Refused`] where the provider says no,
+    /// [`Error::Misbehaved`] where its answer cannot be used.
     pub async fn introspect(
         &self,
         token: &Secret,

@@ -42,8 +42,13 @@ impl Pasted {
     /// How long a bare code may be: 4 KiB, more than any provider's.
     const CODE_LIMIT: usize = 4096;
 
-    /// Reads what was pasted: a bare code, `code=…`, a query, or a whole address; with blanks, quotes and line
-    /// breaks around it, and with the line breaks that a terminal puts inside.
+    /// Reads what was pasted: a bare code, `code=…`, a query, or a whole address; with blanks, quotes and line breaks
+    /// around it, and with the line breaks that a terminal puts inside
+    /// ([RFC 6749, A.11](https://www.rfc-editor.org/rfc/rfc6749#appendix-A.11) for a bare code).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Pasted`] where no code is in it, [`Error::Callback`] where it is an answer that cannot be read.
     pub fn parse(text: &str) -> Result<Self, Error> {
         if text.len() > CallbackParams::LIMIT {
             return Err(CallbackProblem::TooLong { limit: CallbackParams::LIMIT }.into());
@@ -69,7 +74,12 @@ impl Pasted {
     }
 
     /// Returns the code, unless what was pasted carries another state than that: for a login that somebody else has
-    /// begun, such as Vault, and will end. A refusal is an error.
+    /// begun, such as Vault, and will end ([RFC 6749, 10.12](https://www.rfc-editor.org/rfc/rfc6749#section-10.12)). A
+    /// refusal is an error.
+    ///
+    /// # Errors
+    ///
+    /// [`CallbackProblem::StateMismatch`] where the state is another, [`Error::Refused`] where the provider says no.
     pub fn code_for(&self, state: &Secret) -> Result<&Secret, Error> {
         match self.0.state() {
             Some(_) => self.0.code_for(state),

@@ -60,7 +60,8 @@ impl Pending {
         &self.redirect_uri
     }
 
-    /// Returns the state: the name under which a store finds this login when its callback arrives.
+    /// Returns the state: the name under which a store finds this login when its callback arrives
+    /// ([RFC 6749, 10.12](https://www.rfc-editor.org/rfc/rfc6749#section-10.12)).
     pub fn state(&self) -> &Secret {
         &self.state
     }
@@ -77,7 +78,8 @@ impl Pending {
         self.lifetime.checked_sub(age).filter(|rest| !rest.is_zero())
     }
 
-    /// Returns whether a callback answers this login: whether its state is ours, compared in constant time.
+    /// Returns whether a callback answers this login: whether its state is ours, compared in constant time
+    /// ([RFC 6749, 10.12](https://www.rfc-editor.org/rfc/rfc6749#section-10.12)).
     ///
     /// A callback that does not match is stray or forged. It costs nothing: this login goes on waiting.
     pub fn matches(&self, callback: &CallbackParams) -> bool {
@@ -89,10 +91,17 @@ impl Pending {
         pasted.params().state().is_none_or(|state| self.has_state(state))
     }
 
-    /// Takes the callback: compares its state, then its issuer, and then looks at what it says.
+    /// Takes the callback: compares its state, then its issuer, and then looks at what it says
+    /// ([RFC 6749, 4.1.2](https://www.rfc-editor.org/rfc/rfc6749#section-4.1.2) and
+    /// [RFC 9207, 2.4](https://www.rfc-editor.org/rfc/rfc9207#section-2.4)).
     ///
     /// The login is over, whatever comes out. Ask [`matches`](Self::matches) first where strangers can send
     /// callbacks, too.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Callback`] where it is not the answer to this login, [`Error::Refused`] where the provider says no,
+    /// [`Error::LoginExpired`] where it comes too late.
     pub fn accept(self, callback: &CallbackParams, now: SystemTime) -> Result<ValidatedCallback, Error> {
         let state = callback.state().ok_or(CallbackProblem::StateMissing)?;
         if !self.has_state(state) {
@@ -102,6 +111,10 @@ impl Pending {
     }
 
     /// Takes what the person pasted: compares state and issuer where they are there.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`accept`](Self::accept).
     pub fn accept_pasted(self, pasted: &Pasted, now: SystemTime) -> Result<ValidatedCallback, Error> {
         let params = pasted.params();
         if params.state().is_some() {

@@ -34,15 +34,27 @@ struct Inner {
 }
 
 impl Provider {
-    /// Asks the provider what it says about itself, and checks signatures with the native engine.
+    /// Asks the provider what it says about itself, and checks signatures with the native engine
+    /// ([OpenID Connect Discovery, 4](https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderConfig)).
     ///
     /// The issuer is given exactly as the provider writes it.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::InvalidIssuer`] for what is no issuer, [`Error::Misbehaved`] where the document cannot be used,
+    /// [`Error::Transport`] where none came.
     #[cfg(all(feature = "aws-lc-rs", not(target_arch = "wasm32")))]
     pub async fn discover(issuer: &str, transport: SharedTransport) -> Result<Self, Error> {
         Self::discover_with(issuer, transport, Arc::new(crate::AwsLc::default())).await
     }
 
-    /// Asks the provider what it says about itself, and checks signatures with an engine of your choice.
+    /// Asks the provider what it says about itself, and checks signatures with an engine of your choice
+    /// ([OpenID Connect Discovery, 4](https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderConfig)).
+    ///
+    /// # Errors
+    ///
+    /// Those of `discover`: [`Misuse::InvalidIssuer`] for what is no issuer, [`Error::Misbehaved`] where the document
+    /// cannot be used, [`Error::Transport`] where none came.
     pub async fn discover_with(
         issuer: &str,
         transport: SharedTransport,
@@ -62,12 +74,15 @@ impl Provider {
         Self(Arc::new(Inner { metadata, transport, verifier, keys, flight }))
     }
 
-    /// Returns the issuer, sign by sign as the provider writes it.
+    /// Returns the issuer, sign by sign as the provider writes it
+    /// ([OpenID Connect Discovery, 3](https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderMetadata),
+    /// `issuer`).
     pub fn issuer(&self) -> &str {
         self.0.metadata.issuer()
     }
 
-    /// Returns what the provider says about itself.
+    /// Returns what the provider says about itself
+    /// ([OpenID Connect Discovery, 3](https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderMetadata)).
     pub fn metadata(&self) -> &Metadata {
         &self.0.metadata
     }
@@ -76,7 +91,8 @@ impl Provider {
         &self.0.transport
     }
 
-    /// Checks an ID token, whoever brought it, and returns the proof.
+    /// Checks an ID token, whoever brought it, and returns the proof
+    /// ([OpenID Connect Core, 3.1.3.7](https://openid.net/specs/openid-connect-core-1_0.html#IDTokenValidation)).
     ///
     /// Keys are fetched when there are none, when the time that the provider gave has passed, and at once when none
     /// fits the token: a provider may change its keys just before it signs. A refetch that did not help is not

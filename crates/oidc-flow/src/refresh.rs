@@ -130,7 +130,8 @@ impl Grant {
 }
 
 impl Tokens {
-    /// Returns what has to be kept to get new tokens, where the provider gave a refresh token.
+    /// Returns what has to be kept to get new tokens, where the provider gave a refresh token
+    /// ([RFC 6749, 1.5](https://www.rfc-editor.org/rfc/rfc6749#section-1.5)).
     pub fn grant(&self) -> Option<Grant> {
         Some(Grant {
             issuer: self.id_token.issuer().to_owned(),
@@ -300,13 +301,19 @@ impl Refreshed {
         &self.grant
     }
 
-    /// Returns whether the provider gave a new refresh token. Without one, the old one stays good.
+    /// Returns whether the provider gave a new refresh token
+    /// ([RFC 9700, 4.14.2](https://www.rfc-editor.org/rfc/rfc9700#section-4.14.2)). Without one, the old one stays
+    /// good.
     pub fn is_rotated(&self) -> bool {
         self.rotated
     }
 
     /// Stores the new grant and lets the tokens out. Where storing fails, nothing is lost: the refresh comes back
     /// beside the error, and can be stored elsewhere or again.
+    ///
+    /// # Errors
+    ///
+    /// What `store` failed with, and the refresh itself.
     pub fn store<E>(
         self,
         store: impl FnOnce(&Grant) -> Result<(), E>,
@@ -366,7 +373,9 @@ impl fmt::Debug for RefreshedTokens {
 }
 
 impl Client {
-    /// Gets new tokens without the person. They come out of the result when its grant was stored.
+    /// Gets new tokens without the person
+    /// ([OpenID Connect Core, 12](https://openid.net/specs/openid-connect-core-1_0.html#RefreshTokens)). They come out
+    /// of the result when its grant was stored.
     ///
     /// An ID token in the reply is checked in full, and must go on with the sign-in that the grant is of: the same
     /// person, audiences, party, time of sign-in and nonce. A refresh token that was left out of the reply means that

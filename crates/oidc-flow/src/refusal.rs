@@ -45,38 +45,49 @@ pub(crate) fn challenge(header: &str) -> Option<&str> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RefusalReason {
-    /// `access_denied`: the person, or a rule of the provider, said no.
+    /// `access_denied`: the person, or a rule of the provider, said no
+    /// ([RFC 6749, 4.1.2.1](https://www.rfc-editor.org/rfc/rfc6749#section-4.1.2.1)).
     AccessDenied,
-    /// `login_required`: the person is not signed in, and no page may be shown.
+    /// `login_required`: the person is not signed in, and no page may be shown
+    /// ([OpenID Connect Core, 3.1.2.6](https://openid.net/specs/openid-connect-core-1_0.html#AuthError)).
     LoginRequired,
-    /// `interaction_required`: a page would have to be shown, and none may be.
+    /// `interaction_required`: a page would have to be shown, and none may be
+    /// ([OpenID Connect Core, 3.1.2.6](https://openid.net/specs/openid-connect-core-1_0.html#AuthError)).
     InteractionRequired,
-    /// `consent_required`: the person was not asked yet, and no page may be shown.
+    /// `consent_required`: the person was not asked yet, and no page may be shown
+    /// ([OpenID Connect Core, 3.1.2.6](https://openid.net/specs/openid-connect-core-1_0.html#AuthError)).
     ConsentRequired,
-    /// `account_selection_required`: the person has several accounts, and no page may be shown.
+    /// `account_selection_required`: the person has several accounts, and no page may be shown
+    /// ([OpenID Connect Core, 3.1.2.6](https://openid.net/specs/openid-connect-core-1_0.html#AuthError)).
     AccountSelectionRequired,
-    /// `invalid_request`
+    /// `invalid_request` ([RFC 6749, 5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2))
     InvalidRequest,
-    /// `invalid_client`: unknown client, or a wrong secret.
+    /// `invalid_client`: unknown client, or a wrong secret
+    /// ([RFC 6749, 5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2)).
     InvalidClient,
-    /// `invalid_grant`: the code or token is used up, too old, or not for us.
+    /// `invalid_grant`: the code or token is used up, too old, or not for us
+    /// ([RFC 6749, 5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2)).
     InvalidGrant,
-    /// `unauthorized_client`: this client may not do that.
+    /// `unauthorized_client`: this client may not do that
+    /// ([RFC 6749, 5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2)).
     UnauthorizedClient,
-    /// `unsupported_grant_type`
+    /// `unsupported_grant_type` ([RFC 6749, 5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2))
     UnsupportedGrantType,
-    /// `unsupported_response_type`
+    /// `unsupported_response_type` ([RFC 6749, 4.1.2.1](https://www.rfc-editor.org/rfc/rfc6749#section-4.1.2.1))
     UnsupportedResponseType,
-    /// `invalid_scope`
+    /// `invalid_scope` ([RFC 6749, 5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2))
     InvalidScope,
-    /// `server_error`: the 500 of a page that can only redirect.
+    /// `server_error`: the 500 of a page that can only redirect
+    /// ([RFC 6749, 4.1.2.1](https://www.rfc-editor.org/rfc/rfc6749#section-4.1.2.1)).
     ServerError,
-    /// `temporarily_unavailable`: the 503 of a page that can only redirect.
+    /// `temporarily_unavailable`: the 503 of a page that can only redirect
+    /// ([RFC 6749, 4.1.2.1](https://www.rfc-editor.org/rfc/rfc6749#section-4.1.2.1)).
     TemporarilyUnavailable,
     /// `invalid_token`: the access token is unknown, expired or revoked
     /// ([RFC 6750, 3.1](https://www.rfc-editor.org/rfc/rfc6750#section-3.1)).
     InvalidToken,
-    /// `insufficient_scope`: the access token is good, but not for this.
+    /// `insufficient_scope`: the access token is good, but not for this
+    /// ([RFC 6750, 3.1](https://www.rfc-editor.org/rfc/rfc6750#section-3.1)).
     InsufficientScope,
     /// `unsupported_token_type`: the provider does not revoke tokens of this kind
     /// ([RFC 7009, 2.2.1](https://www.rfc-editor.org/rfc/rfc7009#section-2.2.1)).
@@ -87,15 +98,20 @@ pub enum RefusalReason {
     /// `authorization_pending`: the person is not done on the other device
     /// ([RFC 8628, 3.5](https://www.rfc-editor.org/rfc/rfc8628#section-3.5)).
     AuthorizationPending,
-    /// `slow_down`: the same, and the provider was asked too often.
+    /// `slow_down`: the same, and the provider was asked too often
+    /// ([RFC 8628, 3.5](https://www.rfc-editor.org/rfc/rfc8628#section-3.5)).
     SlowDown,
-    /// `use_dpop_nonce`: the server wants a nonce of its own in the proof, and was given one that it did not take.
+    /// `use_dpop_nonce`: the server wants a nonce of its own in the proof, and was given one that it did not take
+    /// ([RFC 9449, 8](https://www.rfc-editor.org/rfc/rfc9449#section-8)).
     UseDpopNonce,
-    /// `invalid_dpop_proof`: the server does not take the proof of the client's key.
+    /// `invalid_dpop_proof`: the server does not take the proof of the client's key
+    /// ([RFC 9449, 5](https://www.rfc-editor.org/rfc/rfc9449#section-5)).
     InvalidDpopProof,
-    /// `invalid_request_object`: the server does not take the signed request.
+    /// `invalid_request_object`: the server does not take the signed request
+    /// ([OpenID Connect Core, 3.1.2.6](https://openid.net/specs/openid-connect-core-1_0.html#AuthError)).
     InvalidRequestObject,
-    /// `expired_token`: the code that was shown has expired.
+    /// `expired_token`: the code that was shown has expired
+    /// ([RFC 8628, 3.5](https://www.rfc-editor.org/rfc/rfc8628#section-3.5)).
     ExpiredToken,
     /// Another code, shortened to 64 characters.
     Other(String),

@@ -36,7 +36,7 @@ pub struct Revoke {
 }
 
 impl Revoke {
-    /// Takes the token, and what kind it is.
+    /// Takes the token, and what kind it is ([RFC 7009, 2.1](https://www.rfc-editor.org/rfc/rfc7009#section-2.1)).
     pub fn new(
         revocation_endpoint: Url,
         client_id: impl Into<String>,
@@ -78,8 +78,12 @@ impl fmt::Debug for Revoke {
 }
 
 impl Client {
-    /// Gives a token back. A token that was dead already is no error. Giving back a refresh token ends what was granted
-    /// with it; its access tokens usually, too.
+    /// Gives a token back ([RFC 7009, 2](https://www.rfc-editor.org/rfc/rfc7009#section-2)). A token that was dead
+    /// already is no error. Giving back a refresh token ends what was granted with it; its access tokens usually, too.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotOffered`] where the provider has no such endpoint, [`Error::Refused`] where it says no.
     pub async fn revoke(&self, token: &Secret, kind: TokenKind, now: SystemTime) -> Result<(), Error> {
         let endpoint = self.provider().metadata().offered(Endpoint::Revocation)?;
         let authentication = self.authentication(now).await?;

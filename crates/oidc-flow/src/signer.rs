@@ -18,17 +18,25 @@ use crate::Misuse;
 #[cfg_attr(not(target_arch = "wasm32"), async_trait::async_trait)]
 #[cfg_attr(target_arch = "wasm32", async_trait::async_trait(?Send))]
 pub trait Signer: MaybeSend + MaybeSync {
-    /// Returns the algorithm's name for the header, such as `ES256`.
+    /// Returns the algorithm's name for the header, such as `ES256`
+    /// ([RFC 7515, 4.1.1](https://www.rfc-editor.org/rfc/rfc7515#section-4.1.1)).
     fn algorithm(&self) -> &str;
 
-    /// Returns the id under which the provider knows the key, where it has one.
+    /// Returns the id under which the provider knows the key, where it has one
+    /// ([RFC 7515, 4.1.4](https://www.rfc-editor.org/rfc/rfc7515#section-4.1.4)).
     fn key_id(&self) -> Option<&str>;
 
     /// Signs: for ECDSA the two numbers one after the other, as JWS wants them (RFC 7518, 3.4).
+    ///
+    /// # Errors
+    ///
+    /// [`SignerError`] where no signature was made.
     async fn sign(&self, input: &[u8]) -> Result<Vec<u8>, SignerError>;
 }
 
-/// No signature was made: the key cannot be used, or is not there. An engine says no more, or it might say the key.
+/// No signature was made: the key cannot be used, or is not there
+/// ([RFC 7515, 5.1](https://www.rfc-editor.org/rfc/rfc7515#section-5.1)). An engine says no more, or it might say the
+/// key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the client's key makes no signature")]
 pub struct SignerError;
@@ -88,7 +96,8 @@ mod engine {
     use crate::id_token::{Algorithm, engine_name};
     use crate::pem;
 
-    /// The native signer: `jsonwebtoken` over aws-lc-rs.
+    /// The native signer: `jsonwebtoken` over aws-lc-rs
+    /// ([RFC 7515, 5.1](https://www.rfc-editor.org/rfc/rfc7515#section-5.1)).
     pub struct JsonWebTokenSigner {
         name: &'static str,
         algorithm: Engine,
@@ -97,8 +106,13 @@ mod engine {
     }
 
     impl JsonWebTokenSigner {
-        /// Takes a private key as PEM: PKCS #8, also PKCS #1 for RSA. The algorithm is one that the provider has
-        /// registered for this client.
+        /// Takes a private key as PEM: PKCS #8, also PKCS #1 for RSA
+        /// ([RFC 7468, 10](https://www.rfc-editor.org/rfc/rfc7468#section-10)). The algorithm is one that the provider
+        /// has registered for this client.
+        ///
+        /// # Errors
+        ///
+        /// [`SignerError`] where the key cannot be read, is not one of that algorithm, or makes no signature.
         pub fn from_pem(algorithm: Algorithm, pem: &Secret) -> Result<Self, SignerError> {
             let engine = engine_name(algorithm).ok_or(SignerError)?;
             let key = pem::private_key(pem).ok_or(SignerError)?;
@@ -117,6 +131,10 @@ mod engine {
 
         /// Takes the client's secret, for `client_secret_jwt` with `HS256`. RFC 7518, 3.2: "A key of the same size as
         /// the hash output [...] or larger MUST be used": 32 bytes.
+        ///
+        /// # Errors
+        ///
+        /// [`SignerError`] where the secret is shorter.
         pub fn from_secret(secret: &Secret) -> Result<Self, SignerError> {
             // Opened for the engine.
             let secret = secret.expose_secret().as_bytes();
@@ -127,7 +145,8 @@ mod engine {
             Ok(Self { name: "HS256", algorithm: Engine::HS256, key, key_id: None })
         }
 
-        /// Sets the id under which the provider knows the key.
+        /// Sets the id under which the provider knows the key
+        /// ([RFC 7515, 4.1.4](https://www.rfc-editor.org/rfc/rfc7515#section-4.1.4)).
         pub fn with_key_id(mut self, key_id: impl Into<String>) -> Self {
             self.key_id = Some(key_id.into());
             self

@@ -209,17 +209,22 @@ pub(crate) fn lifetime(value: &Value) -> Option<Duration> {
 /// Specified in [OpenID Connect Core, 3.1.3.3](https://openid.net/specs/openid-connect-core-1_0.html#TokenResponse).
 #[non_exhaustive]
 pub struct Tokens {
-    /// For the provider's own interfaces, such as userinfo. Opaque.
+    /// For the provider's own interfaces, such as userinfo
+    /// ([RFC 6749, 5.1](https://www.rfc-editor.org/rfc/rfc6749#section-5.1)). Opaque.
     pub access_token: Secret,
     /// Who signed in, proven.
     pub id_token: VerifiedIdToken,
-    /// For new tokens without the person, where the provider gives one.
+    /// For new tokens without the person, where the provider gives one
+    /// ([RFC 6749, 5.1](https://www.rfc-editor.org/rfc/rfc6749#section-5.1)).
     pub refresh_token: Option<Secret>,
-    /// When the access token expires, where the provider says so.
+    /// When the access token expires, where the provider says so
+    /// ([RFC 6749, 5.1](https://www.rfc-editor.org/rfc/rfc6749#section-5.1), `expires_in`).
     pub expires_at: Option<SystemTime>,
-    /// The scopes that were granted.
+    /// The scopes that were granted ([RFC 6749, 5.1](https://www.rfc-editor.org/rfc/rfc6749#section-5.1), `scope`).
     pub scopes: Vec<String>,
-    /// The state of the session at the provider, where it tells it: for [`Client::session_check`](crate::Client::session_check).
+    /// The state of the session at the provider, where it tells it: for
+    /// [`Client::session_check`](crate::Client::session_check)
+    /// ([Session Management, 2](https://openid.net/specs/openid-connect-session-1_0.html#CreatingUpdatingSessions)).
     pub session_state: Option<Secret>,
     pub(crate) client_id: String,
 }

@@ -68,7 +68,7 @@ pub struct TokenExchange {
 }
 
 impl TokenExchange {
-    /// Says who acts for the subject.
+    /// Says who acts for the subject ([RFC 8693, 1.1](https://www.rfc-editor.org/rfc/rfc8693#section-1.1)).
     pub fn with_actor(mut self, token: Secret, kind: TokenType) -> Self {
         self.actor = Some((token, kind));
         self
@@ -86,7 +86,8 @@ impl TokenExchange {
         self
     }
 
-    /// Names a server that the new token shall be for, by its address. May be said more than once.
+    /// Names a server that the new token shall be for, by its address
+    /// ([RFC 8707, 2](https://www.rfc-editor.org/rfc/rfc8707#section-2)). May be said more than once.
     pub fn with_resource(mut self, resource: impl Into<String>) -> Self {
         self.resources.push(resource.into());
         self
@@ -98,7 +99,11 @@ impl TokenExchange {
         self
     }
 
-    /// Makes the exchange.
+    /// Makes the exchange ([RFC 8693, 2.1](https://www.rfc-editor.org/rfc/rfc8693#section-2.1)).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] where the provider says no, [`Error::Misbehaved`] where its answer cannot be used.
     pub async fn send(self, now: SystemTime) -> Result<ExchangedToken, Error> {
         let provider = self.client.provider();
         let endpoint = provider.metadata().token_endpoint().clone();
@@ -195,7 +200,7 @@ impl fmt::Debug for ExchangedToken {
 }
 
 impl Client {
-    /// Prepares to exchange a token for another.
+    /// Prepares to exchange a token for another ([RFC 8693, 2.1](https://www.rfc-editor.org/rfc/rfc8693#section-2.1)).
     pub fn exchange(&self, subject_token: Secret, kind: TokenType) -> TokenExchange {
         TokenExchange {
             client: self.clone(),

@@ -23,7 +23,8 @@ pub struct FetchUserInfo {
 }
 
 impl FetchUserInfo {
-    /// Takes the access token of a login.
+    /// Takes the access token of a login
+    /// ([OpenID Connect Core, 5.3.1](https://openid.net/specs/openid-connect-core-1_0.html#UserInfoRequest)).
     pub fn new(userinfo_endpoint: Url, access_token: Secret) -> Self {
         Self { endpoint: userinfo_endpoint, access_token }
     }
@@ -122,12 +123,17 @@ impl UserInfo {
         self.members.whole()
     }
 
-    /// Returns a claim that is true: also where a provider writes it as text, as some do with `email_verified`.
+    /// Returns a claim that is true: also where a provider writes it as text, as some do with `email_verified`
+    /// ([OpenID Connect Core, 5.1](https://openid.net/specs/openid-connect-core-1_0.html#StandardClaims)).
     pub fn flag(&self, name: &str) -> bool {
         is_set(self.claim(name))
     }
 
     /// Reads the claims into a type of your own.
+    ///
+    /// # Errors
+    ///
+    /// [`UserInfoProblem::OtherShape`] where they do not fit into it.
     pub fn claims<T: DeserializeOwned>(&self) -> Result<T, UserInfoProblem> {
         T::deserialize(self.members.whole()).map_err(|_| UserInfoProblem::OtherShape)
     }
@@ -195,7 +201,14 @@ impl UserInfoProblem {
 
 impl Client {
     /// Asks what the provider tells about the person who signed in: `subject` is that of the ID token, and an answer
-    /// about anybody else is refused. A signed answer is checked like an ID token.
+    /// about anybody else is refused
+    /// ([OpenID Connect Core, 5.3.2](https://openid.net/specs/openid-connect-core-1_0.html#UserInfoResponse)). A signed
+    /// answer is checked like an ID token.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotOffered`] where the provider has no such endpoint, [`Error::UserInfo`] where what it tells cannot be
+    /// used, [`Error::Refused`] where it does not take the token.
     pub async fn userinfo(
         &self,
         access_token: &Secret,

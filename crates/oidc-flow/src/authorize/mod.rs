@@ -69,7 +69,8 @@ impl Authorize {
         }
     }
 
-    /// Asks for a scope beside `openid`, or for several with blanks between them.
+    /// Asks for a scope beside `openid`, or for several with blanks between them
+    /// ([RFC 6749, 3.3](https://www.rfc-editor.org/rfc/rfc6749#section-3.3)).
     pub fn with_scope(mut self, scope: &str) -> Self {
         for scope in scope.split(' ').filter(|scope| !scope.is_empty()) {
             if !self.scopes.iter().any(|this| this == scope) {
@@ -87,7 +88,8 @@ impl Authorize {
         self
     }
 
-    /// Says how the provider shall send its answer.
+    /// Says how the provider shall send its answer
+    /// ([Multiple Response Types, 2.1](https://openid.net/specs/oauth-v2-multiple-response-types-1_0.html#ResponseModes)).
     pub fn with_response_mode(mut self, mode: ResponseMode) -> Self {
         self.response_mode = Some(mode);
         self
@@ -136,8 +138,9 @@ impl Authorize {
         self
     }
 
-    /// Adds a parameter that only this provider knows. One that the login itself sets is refused by
-    /// [`begin`](Self::begin).
+    /// Adds a parameter that only this provider knows
+    /// ([RFC 6749, 8.2](https://www.rfc-editor.org/rfc/rfc6749#section-8.2)). One that the login itself sets is refused
+    /// by [`begin`](Self::begin).
     pub fn with_parameter(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.parameters.push((name.into(), value.into()));
         self
@@ -149,7 +152,13 @@ impl Authorize {
         self
     }
 
-    /// Begins the login: draws state, nonce and verifier, and builds the address to open.
+    /// Begins the login: draws state, nonce and verifier, and builds the address to open
+    /// ([RFC 6749, 4.1.1](https://www.rfc-editor.org/rfc/rfc6749#section-4.1.1)).
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::PushRequired`] where the provider takes pushed requests only. Other [`Error::Misuse`] where a wish is
+    /// none that a provider could take. [`Error::Random`] where there are no random numbers.
     pub fn begin(self, random: &mut impl Random, now: SystemTime) -> Result<Authorization, Error> {
         let metadata = self.client.provider().metadata();
         if metadata.wants_pushed_authorization {
@@ -167,6 +176,10 @@ impl Authorize {
     /// Begins the login like [`begin`](Self::begin), and signs everything that is asked for
     /// ([RFC 9101](https://www.rfc-editor.org/rfc/rfc9101)): nobody on the way can change a wish. The key is one that
     /// the provider has registered for this client; [`danger::Unsigned`](crate::danger::Unsigned) signs nothing.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`begin`](Self::begin), and [`Misuse::UnusableClientKey`] where the signer makes no signature.
     pub async fn begin_signed(
         self,
         signer: &dyn Signer,
@@ -199,6 +212,11 @@ impl Authorize {
     /// Begins the login like [`begin`](Self::begin), but leaves everything that is asked for with the provider first
     /// ([RFC 9126](https://www.rfc-editor.org/rfc/rfc9126)): the address to open holds a reference only, and nobody
     /// on the way can read or change a wish.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`begin`](Self::begin) but the first, [`Error::NotOffered`] where the provider has no such endpoint,
+    /// and what its endpoint answers: [`Error::Refused`] or [`Error::Misbehaved`].
     pub async fn push(self, random: &mut impl Random, now: SystemTime) -> Result<Authorization, Error> {
         let pending = self.draw(random, now)?;
         let parameters = self.parameters(&pending).into_iter();
@@ -208,6 +226,10 @@ impl Authorize {
 
     /// Begins the login like [`push`](Self::push), and signs what is left with the provider
     /// ([RFC 9126, 3](https://www.rfc-editor.org/rfc/rfc9126#section-3)).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`push`](Self::push), and [`Misuse::UnusableClientKey`] where the signer makes no signature.
     pub async fn push_signed(
         self,
         signer: &dyn Signer,
@@ -330,7 +352,8 @@ const RESERVED: [&str; 18] = [
 /// Specified in [OpenID Connect Core, 3.1.2.1](https://openid.net/specs/openid-connect-core-1_0.html#AuthRequest).
 #[non_exhaustive]
 pub struct Authorization {
-    /// The address to open in the person's browser. Never fetch it.
+    /// The address to open in the person's browser
+    /// ([RFC 6749, 4.1.1](https://www.rfc-editor.org/rfc/rfc6749#section-4.1.1)). Never fetch it.
     pub url: Url,
     /// What to remember.
     pub pending: Pending,

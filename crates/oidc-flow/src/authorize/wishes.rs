@@ -13,7 +13,8 @@ pub enum Prompt {
     Consent,
     /// `select_account`: a choice of accounts.
     SelectAccount,
-    /// `create`: the page that makes a new account.
+    /// `create`: the page that makes a new account
+    /// ([Prompt Create](https://openid.net/specs/openid-connect-prompt-create-1_0.html)).
     Create,
 }
 
@@ -42,15 +43,18 @@ pub enum ResponseMode {
     Query,
     /// `fragment`: after the `#`, which a browser sends to no server: for a page that reads its own address.
     Fragment,
-    /// `form_post`: in the body of a form, which keeps the code out of addresses, logs and histories.
+    /// `form_post`: in the body of a form, which keeps the code out of addresses, logs and histories
+    /// ([Form Post Response Mode, 2](https://openid.net/specs/oauth-v2-form-post-response-mode-1_0.html)).
     FormPost,
-    /// `jwt`: signed, and sent by the default of what was asked for.
+    /// `jwt`: signed, and sent by the default of what was asked for
+    /// ([JARM, 2.3.4](https://openid.net/specs/oauth-v2-jarm-final.html)).
     Jwt,
-    /// `query.jwt`: signed, in the address.
+    /// `query.jwt`: signed, in the address ([JARM, 2.3.1](https://openid.net/specs/oauth-v2-jarm-final.html)).
     QueryJwt,
-    /// `fragment.jwt`: signed, after the `#`.
+    /// `fragment.jwt`: signed, after the `#` ([JARM, 2.3.2](https://openid.net/specs/oauth-v2-jarm-final.html)).
     FragmentJwt,
-    /// `form_post.jwt`: signed, in the body of a form.
+    /// `form_post.jwt`: signed, in the body of a form
+    /// ([JARM, 2.3.3](https://openid.net/specs/oauth-v2-jarm-final.html)).
     FormPostJwt,
 }
 

@@ -29,7 +29,13 @@ pub struct Metadata {
 
 impl Metadata {
     /// Reads a discovery document and checks that it is that of `issuer`: compared as text, sign by sign, since a
-    /// comparison that forgives is one that an attacker can use.
+    /// comparison that forgives is one that an attacker can use
+    /// ([OpenID Connect Discovery, 4.3](https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderConfigurationValidation)).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Misbehaved`]: [`Misbehaviour::MalformedReply`], [`Misbehaviour::IssuerMismatch`],
+    /// [`Misbehaviour::FieldMissing`], [`Misbehaviour::InsecureEndpoint`] and [`Misbehaviour::PkceUnsupported`].
     pub fn parse(issuer: &str, document: &[u8]) -> Result<Self, Error> {
         Self::read(&Rules { issuer: issuer.to_owned(), ..Rules::default() }, document)
     }
@@ -103,22 +109,27 @@ impl Metadata {
         &self.issuer
     }
 
-    /// Returns the address of the page where people sign in.
+    /// Returns the address of the page where people sign in
+    /// ([RFC 6749, 3.1](https://www.rfc-editor.org/rfc/rfc6749#section-3.1)).
     pub fn authorization_endpoint(&self) -> &Url {
         &self.authorization_endpoint
     }
 
-    /// Returns the address where a code becomes tokens.
+    /// Returns the address where a code becomes tokens
+    /// ([RFC 6749, 3.2](https://www.rfc-editor.org/rfc/rfc6749#section-3.2)).
     pub fn token_endpoint(&self) -> &Url {
         &self.token_endpoint
     }
 
-    /// Returns the address of the provider's keys.
+    /// Returns the address of the provider's keys
+    /// ([OpenID Connect Discovery, 3](https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderMetadata),
+    /// `jwks_uri`).
     pub fn jwks_uri(&self) -> &Url {
         &self.jwks_uri
     }
 
-    /// Returns the address of an endpoint, where the provider has it. Discovery itself and other parties have none
+    /// Returns the address of an endpoint, where the provider has it
+    /// ([RFC 8414, 2](https://www.rfc-editor.org/rfc/rfc8414#section-2)). Discovery itself and other parties have none
     /// here.
     pub fn endpoint(&self, endpoint: Endpoint) -> Option<&Url> {
         match endpoint {

@@ -47,14 +47,23 @@ pub(crate) struct Rules {
 }
 
 impl Discover {
-    /// Takes the issuer exactly as the provider writes it: `https://id.example` and `https://id.example/` are two.
+    /// Takes the issuer exactly as the provider writes it: `https://id.example` and `https://id.example/` are two
+    /// ([OpenID Connect Discovery, 4.1](https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderConfigurationRequest)).
     ///
     /// It is an `https` address, or an `http` one on loopback, without query and fragment.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::InvalidIssuer`] for anything else.
     pub fn new(issuer: &str) -> Result<Self, Error> {
         Self::danger(issuer, &[])
     }
 
     /// The same, giving up these protections.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::InvalidIssuer`] for anything else, but for `http` where [`Danger::PlainHttp`] is among them.
     pub fn danger(issuer: &str, dangers: &[Danger]) -> Result<Self, Error> {
         let plain_http = dangers.contains(&Danger::PlainHttp);
         let tenants = if dangers.contains(&Danger::AnyTenant) { Tenants::Any } else { Tenants::None };
@@ -75,6 +84,10 @@ impl Discover {
 
     /// Reads the document from another address than the one that follows from the issuer: Azure AD B2C keeps one for
     /// each policy, and RFC 8414, 3 has a place of its own. It must name the issuer all the same.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::InvalidAddress`] where it is not an `https` address, or an `http` one on loopback.
     pub fn at(mut self, address: &str) -> Result<Self, Error> {
         self.address = self.named(address)?;
         Ok(self)
@@ -86,6 +99,10 @@ impl Discover {
     ///
     /// The document is read there, and what is called from here (tokens, keys, userinfo and the like) is called there;
     /// the pages that a person's browser opens stay where they are. Tokens must name the issuer as ever.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::InvalidAddress`] where it is not an `https` address, or an `http` one on loopback, or has a query.
     pub fn with_internal_address(mut self, address: &str) -> Result<Self, Error> {
         let base = self.named(address)?;
         if base.query().is_some() {

@@ -70,7 +70,11 @@ impl KeySet {
     /// How many keys are read: 100. Real providers publish two to ten.
     pub const LIMIT: usize = 100;
 
-    /// Reads a key set.
+    /// Reads a key set ([RFC 7517, 5](https://www.rfc-editor.org/rfc/rfc7517#section-5)).
+    ///
+    /// # Errors
+    ///
+    /// [`Misbehaviour::MalformedReply`] where it is no key set.
     pub fn parse(document: &[u8]) -> Result<Self, Error> {
         let malformed = || Misbehaviour::MalformedReply { endpoint: Endpoint::Keys };
         let document: Value = serde_json::from_slice(document).map_err(|_| malformed())?;
@@ -89,11 +93,16 @@ impl KeySet {
         self.max_age
     }
 
-    /// Chooses the keys that a token can have been signed with: of the algorithm's kind and curve, with the same id
-    /// if the token names one, and not meant for another algorithm or use.
+    /// Chooses the keys that a token can have been signed with: of the algorithm's kind and curve, with the same id if
+    /// the token names one, and not meant for another algorithm or use
+    /// ([OpenID Connect Core, 10.1](https://openid.net/specs/openid-connect-core-1_0.html#Signing)).
     ///
     /// At most four come back ([`Candidates::LIMIT`]); there is more than one only where the token names no key or
     /// the provider gave one id to several.
+    ///
+    /// # Errors
+    ///
+    /// [`IdTokenProblem::WeakKey`] where what fits is too short, [`IdTokenProblem::UnknownKey`] where nothing fits.
     pub fn candidates(
         &self,
         algorithm: Algorithm,
@@ -154,14 +163,16 @@ pub struct Jwk {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PublicKey {
-    /// `kty` `RSA`: big-endian, without leading zeros.
+    /// `kty` `RSA`: big-endian, without leading zeros
+    /// ([RFC 7518, 6.3.1](https://www.rfc-editor.org/rfc/rfc7518#section-6.3.1)).
     Rsa {
         /// `n`
         modulus: Vec<u8>,
         /// `e`
         exponent: Vec<u8>,
     },
-    /// `kty` `EC`: both coordinates in the full length of the curve.
+    /// `kty` `EC`: both coordinates in the full length of the curve
+    /// ([RFC 7518, 6.2.1](https://www.rfc-editor.org/rfc/rfc7518#section-6.2.1)).
     Ec {
         /// `crv`
         curve: Curve,
@@ -170,7 +181,7 @@ pub enum PublicKey {
         /// `y`
         y: Vec<u8>,
     },
-    /// `kty` `OKP` with `crv` `Ed25519`.
+    /// `kty` `OKP` with `crv` `Ed25519` ([RFC 8037, 2](https://www.rfc-editor.org/rfc/rfc8037#section-2)).
     Ed25519 {
         /// `x`, 32 bytes.
         x: Vec<u8>,
@@ -190,7 +201,7 @@ pub enum Curve {
 }
 
 impl Jwk {
-    /// Returns the key's id.
+    /// Returns the key's id ([RFC 7517, 4.5](https://www.rfc-editor.org/rfc/rfc7517#section-4.5)).
     pub fn key_id(&self) -> Option<&str> {
         self.key_id.as_deref()
     }
@@ -200,12 +211,13 @@ impl Jwk {
         self.issuer.as_deref()
     }
 
-    /// Returns its numbers.
+    /// Returns its numbers ([RFC 7518, 6](https://www.rfc-editor.org/rfc/rfc7518#section-6)).
     pub fn public_key(&self) -> &PublicKey {
         &self.key
     }
 
-    /// Returns the key as a JWK with nothing but its numbers, which is what WebCrypto wants to import.
+    /// Returns the key as a JWK with nothing but its numbers, which is what WebCrypto wants to import
+    /// ([RFC 7517, 4](https://www.rfc-editor.org/rfc/rfc7517#section-4)).
     pub fn to_json(&self) -> Value {
         self.key.to_json()
     }
@@ -315,7 +327,8 @@ impl PublicKey {
 }
 
 impl Curve {
-    /// Returns the name that stands in a JWK.
+    /// Returns the name that stands in a JWK
+    /// ([RFC 7518, 6.2.1.1](https://www.rfc-editor.org/rfc/rfc7518#section-6.2.1.1)).
     pub fn name(self) -> &'static str {
         match self {
             Self::P256 => "P-256",

@@ -53,6 +53,11 @@ impl IdToken {
     pub const LIMIT: usize = 64 * 1024;
 
     /// Reads a token in compact serialization ([RFC 7515, 7.1](https://www.rfc-editor.org/rfc/rfc7515#section-7.1)).
+    ///
+    /// # Errors
+    ///
+    /// [`IdTokenProblem::TooLong`] beyond [`LIMIT`](Self::LIMIT), [`IdTokenProblem::Encrypted`], and what cannot be
+    /// read: [`IdTokenProblem::Malformed`] and [`IdTokenProblem::DuplicateName`].
     pub fn parse(text: impl Into<Secret>) -> Result<Self, IdTokenProblem> {
         let text = text.into();
         // Opened to be read.
@@ -77,12 +82,14 @@ impl IdToken {
         Ok(Self { text, header, claims, signature })
     }
 
-    /// Returns the algorithm that the token claims to be signed with.
+    /// Returns the algorithm that the token claims to be signed with
+    /// ([RFC 7515, 4.1.1](https://www.rfc-editor.org/rfc/rfc7515#section-4.1.1)).
     pub fn algorithm(&self) -> &str {
         &self.header.algorithm
     }
 
-    /// Returns the id of the key that the token claims to be signed with.
+    /// Returns the id of the key that the token claims to be signed with
+    /// ([RFC 7515, 4.1.4](https://www.rfc-editor.org/rfc/rfc7515#section-4.1.4)).
     pub fn key_id(&self) -> Option<&str> {
         self.header.key_id.as_deref()
     }
@@ -92,7 +99,8 @@ impl IdToken {
         self.claims.member(name)
     }
 
-    /// Returns when the token claims to expire. Nobody has checked it.
+    /// Returns when the token claims to expire
+    /// ([RFC 7519, 4.1.4](https://www.rfc-editor.org/rfc/rfc7519#section-4.1.4)). Nobody has checked it.
     pub fn unverified_expiry(&self) -> Option<SystemTime> {
         seconds(&self.claims, "exp").ok().flatten().and_then(point_in_time)
     }
@@ -217,22 +225,26 @@ pub struct VerifiedIdToken {
 }
 
 impl VerifiedIdToken {
-    /// Returns who issued it.
+    /// Returns who issued it ([OpenID Connect Core, 2](https://openid.net/specs/openid-connect-core-1_0.html#IDToken),
+    /// `iss`).
     pub fn issuer(&self) -> &str {
         &self.issuer
     }
 
-    /// Returns who it is about: unique and never reassigned within the issuer, unlike a name or an e-mail address.
+    /// Returns who it is about: unique and never reassigned within the issuer, unlike a name or an e-mail address
+    /// ([OpenID Connect Core, 2](https://openid.net/specs/openid-connect-core-1_0.html#IDToken), `sub`).
     pub fn subject(&self) -> &str {
         &self.subject
     }
 
-    /// Returns when it was issued.
+    /// Returns when it was issued
+    /// ([OpenID Connect Core, 2](https://openid.net/specs/openid-connect-core-1_0.html#IDToken), `iat`).
     pub fn issued_at(&self) -> SystemTime {
         self.issued_at
     }
 
-    /// Returns when it expires.
+    /// Returns when it expires
+    /// ([OpenID Connect Core, 2](https://openid.net/specs/openid-connect-core-1_0.html#IDToken), `exp`).
     pub fn expires_at(&self) -> SystemTime {
         self.expires_at
     }
@@ -251,12 +263,17 @@ impl VerifiedIdToken {
         self.token.claims.whole()
     }
 
-    /// Returns a claim that is true: also where a provider writes it as text, as some do with `email_verified`.
+    /// Returns a claim that is true: also where a provider writes it as text, as some do with `email_verified`
+    /// ([OpenID Connect Core, 5.1](https://openid.net/specs/openid-connect-core-1_0.html#StandardClaims)).
     pub fn flag(&self, name: &str) -> bool {
         crate::userinfo::is_set(self.claim(name))
     }
 
     /// Reads the claims into a type of your own.
+    ///
+    /// # Errors
+    ///
+    /// [`IdTokenProblem::Malformed`] where they do not fit into it.
     pub fn claims<T: DeserializeOwned>(&self) -> Result<T, IdTokenProblem> {
         T::deserialize(self.token.claims.whole()).map_err(|_| IdTokenProblem::Malformed { part: "claims" })
     }

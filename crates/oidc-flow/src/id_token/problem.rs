@@ -6,7 +6,8 @@
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum IdTokenProblem {
-    /// The token endpoint sent none although `openid` was asked for.
+    /// The token endpoint sent none although `openid` was asked for
+    /// ([OpenID Connect Core, 3.1.3.3](https://openid.net/specs/openid-connect-core-1_0.html#TokenResponse)).
     #[error("the provider sent no ID token")]
     Missing,
     /// It is longer than any real one.
@@ -15,19 +16,21 @@ pub enum IdTokenProblem {
         /// The limit in bytes.
         limit: usize,
     },
-    /// A part of it cannot be read.
+    /// A part of it cannot be read ([RFC 7515, 7.1](https://www.rfc-editor.org/rfc/rfc7515#section-7.1)).
     #[error("the {part} of the ID token cannot be read")]
     Malformed {
         /// Which part.
         part: &'static str,
     },
-    /// A name stands twice in one object, so that two readers may read two different tokens.
+    /// A name stands twice in one object, so that two readers may read two different tokens
+    /// ([RFC 7519, 4](https://www.rfc-editor.org/rfc/rfc7519#section-4)).
     #[error("a name stands twice in the {part} of the ID token")]
     DuplicateName {
         /// Which part.
         part: &'static str,
     },
-    /// It is encrypted, and no key for that was agreed on.
+    /// It is encrypted, and no key for that was agreed on
+    /// ([RFC 7516, 7.1](https://www.rfc-editor.org/rfc/rfc7516#section-7.1)).
     #[error("the ID token is encrypted")]
     Encrypted,
     /// Its signature algorithm is not one that was allowed.
@@ -40,10 +43,13 @@ pub enum IdTokenProblem {
     /// and none is.
     #[error("the ID token demands an extension that is not understood")]
     CriticalExtension,
-    /// It is another kind of token, such as an access token.
+    /// It is another kind of token, such as an access token
+    /// ([RFC 8725, 3.11](https://www.rfc-editor.org/rfc/rfc8725#section-3.11)).
     #[error("the token is of another type than an ID token")]
     WrongType,
-    /// The provider publishes no fitting key. It was asked again.
+    /// The provider publishes no fitting key
+    /// ([OpenID Connect Core, 10.1.1](https://openid.net/specs/openid-connect-core-1_0.html#RotateSigKeys)). It was
+    /// asked again.
     #[error("the ID token is signed with a key that the provider does not publish ({})", kid.as_deref().unwrap_or("unnamed"))]
     UnknownKey {
         /// The key's id as the token names it, shortened.
@@ -55,7 +61,7 @@ pub enum IdTokenProblem {
         /// The length of the modulus.
         bits: usize,
     },
-    /// The signature is wrong.
+    /// The signature is wrong ([RFC 7515, 5.2](https://www.rfc-editor.org/rfc/rfc7515#section-5.2)).
     #[error("the signature of the ID token is wrong")]
     BadSignature,
     /// A claim that must be there is not.
@@ -102,13 +108,13 @@ pub enum IdTokenProblem {
         /// How long ago.
         seconds: u64,
     },
-    /// It is not valid yet.
+    /// It is not valid yet ([RFC 7519, 4.1.5](https://www.rfc-editor.org/rfc/rfc7519#section-4.1.5)).
     #[error("the ID token becomes valid in {seconds} s; is this machine's clock right?")]
     NotYetValid {
         /// In how long.
         seconds: u64,
     },
-    /// It comes from the future.
+    /// It comes from the future ([RFC 7519, 4.1.6](https://www.rfc-editor.org/rfc/rfc7519#section-4.1.6)).
     #[error("the ID token was issued {seconds} s in the future; is this machine's clock right?")]
     IssuedInFuture {
         /// How far.
@@ -128,16 +134,22 @@ pub enum IdTokenProblem {
         /// The claim's name.
         claim: &'static str,
     },
-    /// The code beside it was exchanged.
+    /// The code beside it was exchanged
+    /// ([OpenID Connect Core, 3.3.2.11](https://openid.net/specs/openid-connect-core-1_0.html#HybridIDToken),
+    /// `c_hash`).
     #[error("the ID token does not belong to the code that came with it")]
     CodeMismatch,
-    /// The state beside it was exchanged.
+    /// The state beside it was exchanged
+    /// ([FAPI 1.0 Advanced, 5.1.1](https://openid.net/specs/openid-financial-api-part-2-1_0.html#id-token-as-detached-signature),
+    /// `s_hash`).
     #[error("the ID token does not belong to the state that came with it")]
     StateMismatch,
     /// It answers another login: a replayed or injected token.
     #[error("the ID token is the answer to another login")]
     NonceMismatch,
-    /// The access token beside it was exchanged.
+    /// The access token beside it was exchanged
+    /// ([OpenID Connect Core, 3.1.3.8](https://openid.net/specs/openid-connect-core-1_0.html#CodeFlowTokenValidation),
+    /// `at_hash`).
     #[error("the ID token does not belong to the access token that came with it")]
     AccessTokenMismatch,
     /// The person signed in longer ago than was asked for.

@@ -13,23 +13,23 @@ use super::Jwk;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Algorithm {
-    /// `RS256`, which every provider must offer.
+    /// `RS256`, which every provider must offer ([RFC 7518, 3.3](https://www.rfc-editor.org/rfc/rfc7518#section-3.3)).
     Rs256,
-    /// `RS384`
+    /// `RS384` ([RFC 7518, 3.3](https://www.rfc-editor.org/rfc/rfc7518#section-3.3))
     Rs384,
-    /// `RS512`
+    /// `RS512` ([RFC 7518, 3.3](https://www.rfc-editor.org/rfc/rfc7518#section-3.3))
     Rs512,
-    /// `PS256`
+    /// `PS256` ([RFC 7518, 3.5](https://www.rfc-editor.org/rfc/rfc7518#section-3.5))
     Ps256,
-    /// `PS384`
+    /// `PS384` ([RFC 7518, 3.5](https://www.rfc-editor.org/rfc/rfc7518#section-3.5))
     Ps384,
-    /// `PS512`
+    /// `PS512` ([RFC 7518, 3.5](https://www.rfc-editor.org/rfc/rfc7518#section-3.5))
     Ps512,
-    /// `ES256`, on the curve P-256.
+    /// `ES256`, on the curve P-256 ([RFC 7518, 3.4](https://www.rfc-editor.org/rfc/rfc7518#section-3.4)).
     Es256,
-    /// `ES384`, on the curve P-384.
+    /// `ES384`, on the curve P-384 ([RFC 7518, 3.4](https://www.rfc-editor.org/rfc/rfc7518#section-3.4)).
     Es384,
-    /// `ES512`, on the curve P-521.
+    /// `ES512`, on the curve P-521 ([RFC 7518, 3.4](https://www.rfc-editor.org/rfc/rfc7518#section-3.4)).
     Es512,
     /// `EdDSA` on the curve Ed25519, also called `Ed25519`
     /// ([RFC 9864](https://www.rfc-editor.org/rfc/rfc9864)).
@@ -37,7 +37,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// Returns the algorithm of that name.
+    /// Returns the algorithm of that name ([RFC 7518, 3.1](https://www.rfc-editor.org/rfc/rfc7518#section-3.1)).
     pub fn from_name(name: &str) -> Option<Self> {
         Some(match name {
             "RS256" => Self::Rs256,
@@ -54,7 +54,8 @@ impl Algorithm {
         })
     }
 
-    /// Returns the name that stands in a token's header.
+    /// Returns the name that stands in a token's header
+    /// ([RFC 7515, 4.1.1](https://www.rfc-editor.org/rfc/rfc7515#section-4.1.1)).
     pub fn name(self) -> &'static str {
         match self {
             Self::Rs256 => "RS256",
@@ -81,7 +82,7 @@ pub struct SignatureCheck<'a> {
     pub algorithm: Algorithm,
     /// The provider's key. An RSA key has 2048 to 8192 bits.
     pub key: &'a Jwk,
-    /// What was signed.
+    /// What was signed ([RFC 7515, 5.1](https://www.rfc-editor.org/rfc/rfc7515#section-5.1)).
     pub signing_input: &'a [u8],
     /// The signature: for ECDSA the two numbers one after the other, as JWS wants them (RFC 7518, 3.4).
     pub signature: &'a [u8],
@@ -94,7 +95,8 @@ impl<'a> SignatureCheck<'a> {
     }
 }
 
-/// Why a signature could not be checked, which is another thing than that it is wrong.
+/// Why a signature could not be checked, which is another thing than that it is wrong
+/// ([RFC 7515, 5.2](https://www.rfc-editor.org/rfc/rfc7515#section-5.2)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum VerifierError {
@@ -121,6 +123,10 @@ pub type SharedVerifier = Arc<dyn Verifier>;
 #[cfg_attr(target_arch = "wasm32", async_trait::async_trait(?Send))]
 pub trait Verifier: MaybeSend + MaybeSync {
     /// Returns whether the signature was made over that input with the private half of the key.
+    ///
+    /// # Errors
+    ///
+    /// [`VerifierError`] where that cannot be said; a wrong signature is `false`.
     async fn verify(&self, check: &SignatureCheck<'_>) -> Result<bool, VerifierError>;
 }
 
@@ -132,7 +138,8 @@ mod engine {
     use super::super::PublicKey;
     use super::{Algorithm, SignatureCheck, Verifier, VerifierError};
 
-    /// The native engine: `jsonwebtoken` over aws-lc-rs, used for signatures only.
+    /// The native engine: `jsonwebtoken` over aws-lc-rs, used for signatures only
+    /// ([RFC 7515, 5.2](https://www.rfc-editor.org/rfc/rfc7515#section-5.2)).
     ///
     /// It asks the aws-lc-rs provider by name and not the one of the process: that one panics at the first use when
     /// another crate of the program enables a second provider, and a library must not install one.

@@ -34,11 +34,13 @@ pub struct Expectations {
 }
 
 impl Expectations {
-    /// How far two clocks may be apart unless said otherwise: 30 s. Machines that keep time at all are within a second;
-    /// a clock that is minutes off should be noticed.
+    /// How far two clocks may be apart unless said otherwise: 30 s
+    /// ([RFC 7519, 4.1.4](https://www.rfc-editor.org/rfc/rfc7519#section-4.1.4)). Machines that keep time at all are
+    /// within a second; a clock that is minutes off should be noticed.
     pub const DEFAULT_LEEWAY: Duration = Duration::from_secs(30);
 
-    /// The greatest leeway: five minutes. A clock that is off by more has to be set; a token that is accepted for longer
+    /// The greatest leeway: five minutes, where [RFC 7519, 4.1.4](https://www.rfc-editor.org/rfc/rfc7519#section-4.1.4)
+    /// says "no more than a few minutes". A clock that is off by more has to be set; a token that is accepted for longer
     /// than it lives is no check.
     pub const GREATEST_LEEWAY: Duration = Duration::from_secs(5 * 60);
 
@@ -91,25 +93,37 @@ impl Expectations {
         self
     }
 
-    /// Expects the nonce of a login.
+    /// Expects the nonce of a login
+    /// ([OpenID Connect Core, 3.1.3.7](https://openid.net/specs/openid-connect-core-1_0.html#IDTokenValidation),
+    /// `nonce`).
     pub fn with_nonce(mut self, nonce: Secret) -> Self {
         self.nonce = Some(nonce);
         self
     }
 
-    /// Expects that the person signed in at most that long ago.
+    /// Expects that the person signed in at most that long ago
+    /// ([OpenID Connect Core, 3.1.3.7](https://openid.net/specs/openid-connect-core-1_0.html#IDTokenValidation),
+    /// `auth_time`).
     pub fn with_max_age(mut self, max_age: Duration) -> Self {
         self.max_age = Some(max_age);
         self
     }
 
-    /// Expects one of these authentication context classes. None given: any.
+    /// Expects one of these authentication context classes
+    /// ([OpenID Connect Core, 3.1.3.7](https://openid.net/specs/openid-connect-core-1_0.html#IDTokenValidation),
+    /// `acr`). None given: any.
     pub fn with_acr_values(mut self, values: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.acr_values = values.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Checks the token's header and returns the algorithm of its signature.
+    /// Checks the token's header and returns the algorithm of its signature
+    /// ([RFC 7515, 4.1](https://www.rfc-editor.org/rfc/rfc7515#section-4.1)).
+    ///
+    /// # Errors
+    ///
+    /// [`IdTokenProblem::AlgorithmNotAllowed`], [`IdTokenProblem::CriticalExtension`] and
+    /// [`IdTokenProblem::WrongType`].
     pub fn check_header(&self, token: &IdToken) -> Result<Algorithm, IdTokenProblem> {
         self.check_header_of(token, &["jwt"])
     }
@@ -137,9 +151,15 @@ impl Expectations {
         Ok(algorithm)
     }
 
-    /// Checks everything that the token says. This proves nothing unless its signature was checked, too.
+    /// Checks everything that the token says
+    /// ([OpenID Connect Core, 3.1.3.7](https://openid.net/specs/openid-connect-core-1_0.html#IDTokenValidation)). This
+    /// proves nothing unless its signature was checked, too.
     ///
     /// The access token that came beside it is compared with `at_hash` where the token has one.
+    ///
+    /// # Errors
+    ///
+    /// The [`IdTokenProblem`] of the first claim that is not what it must be.
     pub fn check_claims(
         &self,
         token: &IdToken,
@@ -321,10 +341,16 @@ impl Expectations {
         }
     }
 
-    /// Checks signature and claims against a set of keys, and returns the proof. It proves what the keys do: they must
-    /// be those of the issuer that is expected.
+    /// Checks signature and claims against a set of keys, and returns the proof
+    /// ([OpenID Connect Core, 3.1.3.7](https://openid.net/specs/openid-connect-core-1_0.html#IDTokenValidation)). It
+    /// proves what the keys do: they must be those of the issuer that is expected.
     ///
     /// [`Provider::verify`](crate::Provider::verify) does the same with the provider's own keys.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::IdToken`] where a check fails, [`Misuse::UnsupportedAlgorithm`](crate::Misuse::UnsupportedAlgorithm)
+    /// and [`Misuse::VerifierUnavailable`](crate::Misuse::VerifierUnavailable) where the engine cannot check.
     pub async fn verify(
         &self,
         token: IdToken,

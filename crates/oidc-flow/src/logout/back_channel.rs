@@ -109,7 +109,8 @@ impl fmt::Debug for LogoutToken {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LogoutProblem {
-    /// The form holds no `logout_token`, or several.
+    /// The form holds no `logout_token`, or several
+    /// ([Back-Channel Logout, 2.5](https://openid.net/specs/openid-connect-backchannel-1_0.html#BCRequest)).
     #[error("the form holds no logout token, or several")]
     Missing,
     /// The signature, or a claim that ID tokens have too, is wrong. The cause speaks of an ID token, which is checked
@@ -125,16 +126,19 @@ pub enum LogoutProblem {
     /// It says neither whose sessions nor which session ends.
     #[error("the logout token names neither a person nor a session")]
     NobodyNamed,
-    /// A call of the front-channel address names an issuer without a session, or the other way round, or several.
+    /// A call of the front-channel address names an issuer without a session, or the other way round, or several
+    /// ([Front-Channel Logout, 2](https://openid.net/specs/openid-connect-frontchannel-1_0.html#RPLogout)).
     #[error("the call does not name one issuer and one session, or neither")]
     SessionIncomplete,
-    /// A call of the front-channel address names another provider.
+    /// A call of the front-channel address names another provider
+    /// ([Front-Channel Logout, 2](https://openid.net/specs/openid-connect-frontchannel-1_0.html#RPLogout)).
     #[error("the call comes from {found:?}, which is another provider")]
     OtherIssuer {
         /// The issuer that it names, shortened.
         found: String,
     },
-    /// It has no `exp`, and was issued too long ago to be taken without.
+    /// It has no `exp`, and was issued too long ago to be taken without
+    /// ([Back-Channel Logout, 2.4](https://openid.net/specs/openid-connect-backchannel-1_0.html#LogoutToken), `exp`).
     #[error("the logout token was issued {seconds} s ago")]
     TooOld {
         /// How long ago.
@@ -158,10 +162,16 @@ impl LogoutProblem {
 }
 
 impl Client {
-    /// Checks what a provider posted to the back-channel logout address of this client: the body of the form.
+    /// Checks what a provider posted to the back-channel logout address of this client: the body of the form
+    /// ([Back-Channel Logout, 2.5](https://openid.net/specs/openid-connect-backchannel-1_0.html#BCRequest)).
     ///
     /// Answer 200 to what comes back well, once the sessions are ended, and 400 to an error, both with
     /// `Cache-Control: no-store`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LogoutToken`] where the token proves nothing; otherwise what fetching the provider's keys says, and the
+    /// provider may post it again.
     pub async fn back_channel_logout(&self, form: &[u8], now: SystemTime) -> Result<LogoutToken, Error> {
         let mut tokens = form_urlencoded::parse(form).filter(|(name, _)| name == "logout_token");
         let (Some((_, token)), None) = (tokens.next(), tokens.next()) else {

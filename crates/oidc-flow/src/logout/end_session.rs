@@ -40,7 +40,13 @@ impl EndSession {
         self
     }
 
-    /// Begins the sign-out: builds the address to open, with a state where the person comes back.
+    /// Begins the sign-out: builds the address to open, with a state where the person comes back
+    /// ([RP-Initiated Logout, 2](https://openid.net/specs/openid-connect-rpinitiated-1_0.html#RPLogout)).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotOffered`] where the provider has no such endpoint, [`Misuse::InvalidRedirectUri`], and
+    /// [`Error::Random`] where there are no random numbers.
     pub fn begin(self, random: &mut impl Random) -> Result<SigningOut, Error> {
         let metadata = self.client.provider().metadata();
         let mut url = metadata.offered(Endpoint::EndSession)?;
@@ -112,7 +118,8 @@ impl PendingLogout {
         callback.state().is_some_and(|found| self.state.is_same_as(found.expose_secret()))
     }
 
-    /// Takes what came back: only with the state of this sign-out is it known that the provider sent the person.
+    /// Takes what came back: only with the state of this sign-out is it known that the provider sent the person
+    /// ([RP-Initiated Logout, 3](https://openid.net/specs/openid-connect-rpinitiated-1_0.html#RedirectionAfterLogout)).
     ///
     /// # Errors
     ///
@@ -147,7 +154,9 @@ impl fmt::Debug for PendingLogout {
 }
 
 impl Client {
-    /// Prepares a sign-out at the provider. Tokens are not given back by it: see [`Client::revoke`].
+    /// Prepares a sign-out at the provider
+    /// ([RP-Initiated Logout, 2](https://openid.net/specs/openid-connect-rpinitiated-1_0.html#RPLogout)). Tokens are
+    /// not given back by it: see [`Client::revoke`].
     pub fn end_session(&self) -> EndSession {
         EndSession { client: self.clone(), id_token: None, redirect_uri: None, logout_hint: None }
     }

@@ -54,7 +54,8 @@ impl fmt::Debug for FrontChannelLogout {
 }
 
 impl Client {
-    /// Reads the query of a call of this client's front-channel logout address.
+    /// Reads the query of a call of this client's front-channel logout address
+    /// ([Front-Channel Logout, 2](https://openid.net/specs/openid-connect-frontchannel-1_0.html#RPLogout)).
     ///
     /// Answer with an empty page, `Cache-Control: no-store`, and no `X-Frame-Options`: it is loaded in a frame.
     ///

@@ -36,7 +36,8 @@ pub enum SessionStatus {
 }
 
 impl SessionCheck {
-    /// Returns the address of the provider's page (`check_session_iframe`), for a hidden frame.
+    /// Returns the address of the provider's page (`check_session_iframe`), for a hidden frame
+    /// ([Session Management, 3.2](https://openid.net/specs/openid-connect-session-1_0.html#OPiframe)).
     pub fn page(&self) -> &Url {
         &self.page
     }
@@ -46,7 +47,8 @@ impl SessionCheck {
         self.page.origin().ascii_serialization()
     }
 
-    /// Returns what is posted: the client's id, a blank, and the session's state.
+    /// Returns what is posted: the client's id, a blank, and the session's state
+    /// ([Session Management, 3.1](https://openid.net/specs/openid-connect-session-1_0.html#RPiframe)).
     pub fn message(&self) -> &Secret {
         &self.message
     }
@@ -74,8 +76,13 @@ impl fmt::Debug for SessionCheck {
 }
 
 impl Client {
-    /// Prepares to ask whether somebody is still signed in at the provider. The state is that of the sign-in
-    /// ([`Tokens::session_state`](crate::Tokens)).
+    /// Prepares to ask whether somebody is still signed in at the provider
+    /// ([Session Management, 3](https://openid.net/specs/openid-connect-session-1_0.html#ChangeNotification)). The
+    /// state is that of the sign-in ([`Tokens::session_state`](crate::Tokens)).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotOffered`] where the provider has no such page.
     pub fn session_check(&self, session_state: &Secret) -> Result<SessionCheck, Error> {
         let page = self.provider().metadata().offered(Endpoint::CheckSession)?;
         // Opened for the message.

@@ -7,7 +7,8 @@ use tokio::net::TcpListener;
 
 use crate::{Error, Misuse};
 
-/// Where to listen: ports, path, and how this machine is spelled.
+/// Where to listen: ports, path, and how this machine is spelled
+/// ([RFC 8252, 7.3](https://www.rfc-editor.org/rfc/rfc8252#section-7.3)).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoopbackAddress {
     ports: Vec<u16>,
@@ -20,7 +21,8 @@ pub struct LoopbackAddress {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LoopbackHost {
-    /// `localhost`, as Vault has it. It is heard on 127.0.0.1 and on `::1`, since a browser may try either.
+    /// `localhost`, as Vault has it ([RFC 8252, 8.3](https://www.rfc-editor.org/rfc/rfc8252#section-8.3) advises
+    /// against it). It is heard on 127.0.0.1 and on `::1`, since a browser may try either.
     #[default]
     Localhost,
     /// `127.0.0.1`, as [RFC 8252, 8.3](https://www.rfc-editor.org/rfc/rfc8252#section-8.3) recommends: no name has to
@@ -41,7 +43,8 @@ impl LoopbackAddress {
     /// The path that Vault uses.
     pub const DEFAULT_PATH: &'static str = "/oidc/callback";
 
-    /// Takes any free port, for providers that allow every port on loopback.
+    /// Takes any free port, for providers that allow every port on loopback
+    /// ([RFC 8252, 7.3](https://www.rfc-editor.org/rfc/rfc8252#section-7.3)).
     pub fn any_port() -> Self {
         Self::ports([0])
     }

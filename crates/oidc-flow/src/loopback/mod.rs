@@ -38,7 +38,8 @@ const LINGER: Duration = Duration::from_secs(2);
 /// The longest wait: a week. It keeps the sum of now and a caller's `Duration::MAX` from overflowing.
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// A door on this machine that waits for the browser to come back.
+/// A door on this machine that waits for the browser to come back
+/// ([RFC 8252, 7.3](https://www.rfc-editor.org/rfc/rfc8252#section-7.3)).
 ///
 /// It listens before the redirect address is built, so that nobody else can take the port in between. Requests that
 /// are not the awaited answer are turned away, and the wait goes on: a wrong path, method or `Host` (which is how a
@@ -54,14 +55,21 @@ pub struct Loopback {
 }
 
 impl Loopback {
-    /// Listens. Must be called within a tokio runtime with io and time enabled.
+    /// Listens ([RFC 8252, 8.3](https://www.rfc-editor.org/rfc/rfc8252#section-8.3)). Must be called within a tokio
+    /// runtime with io and time enabled.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::PortTaken`] where every port is in use, [`Error::Loopback`] where this machine does not let us listen,
+    /// [`Error::Misuse`] where path or ports cannot be used.
     pub async fn bind(address: LoopbackAddress) -> Result<Self, Error> {
         let (listeners, port) = address.listen().await?;
         let redirect_uri = format!("http://{}:{port}{}", address.host().name(), address.path());
         Ok(Self { listeners, rules: Arc::new(Rules::new(port, address.path())), redirect_uri })
     }
 
-    /// Returns the address to give to the provider.
+    /// Returns the address to give to the provider
+    /// ([RFC 8252, 7.3](https://www.rfc-editor.org/rfc/rfc8252#section-7.3)).
     pub fn redirect_uri(&self) -> &str {
         &self.redirect_uri
     }
@@ -74,6 +82,10 @@ impl Loopback {
     /// Waits for the answer to a login: at most for `limit`, and no longer than the login itself may take.
     ///
     /// Strangers cannot end the wait: a callback without the login's state is turned away.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NobodyCame`] where the time is over, else what [`Pending::accept`] says.
     pub async fn wait(
         self,
         pending: Pending,
@@ -94,8 +106,13 @@ impl Loopback {
         .await?
     }
 
-    /// Waits for the code of a login that somebody else has begun, such as Vault, and will end: its state stands in
-    /// the address that they gave. A callback with another state is turned away.
+    /// Waits for the code of a login that somebody else has begun, such as Vault, and will end: its state stands in the
+    /// address that they gave ([RFC 6749, 4.1.2](https://www.rfc-editor.org/rfc/rfc6749#section-4.1.2)). A callback
+    /// with another state is turned away.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NobodyCame`] where the time is over, [`Error::Refused`] where the provider says no.
     pub async fn wait_for_code(self, state: &Secret, limit: Duration) -> Result<Secret, Error> {
         self.serve(limit, |callback| {
             let outcome = callback.code_for(state).cloned();
@@ -114,6 +131,10 @@ impl Loopback {
     /// Waits until the provider has sent the person back from signing out
     /// ([OpenID Connect RP-Initiated Logout, 3](https://openid.net/specs/openid-connect-rpinitiated-1_0.html#RedirectionAfterLogout)).
     /// Who comes without the state of this sign-out is turned away.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NobodyCame`] where the time is over.
     pub async fn wait_for_sign_out(self, pending: PendingLogout, limit: Duration) -> Result<(), Error> {
         let mut waiting = Some(pending);
         self.serve(limit, |callback| {

@@ -29,7 +29,7 @@ use crate::keys::{Jwk, KeySet};
 use crate::{Algorithm, SignatureCheck, Verifier, VerifierError};
 use vectors::{GOOD, Good, HOSTILE, INPUT};
 
-/// One signature, and whether it is good.
+/// One signature, and whether it is good ([RFC 7515, 5.2](https://www.rfc-editor.org/rfc/rfc7515#section-5.2)).
 #[derive(Clone, Debug)]
 pub struct Case {
     name: String,
@@ -82,6 +82,10 @@ impl Case {
     }
 
     /// Runs the case.
+    ///
+    /// # Errors
+    ///
+    /// [`Broken`] where the engine does not keep the contract.
     pub async fn run(&self, verifier: &dyn Verifier) -> Result<Ruling, Broken> {
         let check = SignatureCheck::new(self.algorithm, &self.key, &self.input, &self.signature);
         match (verifier.verify(&check).await, self.is_good) {
