@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::peers;
 use crate::progress::say;
 use crate::project::Project;
 
@@ -12,12 +13,21 @@ const PACKAGE: &str = "latchkey-benches";
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
+    /// Measure the Vault client beside the other Vault clients of the registry instead
+    #[arg(long)]
+    peers: bool,
+    /// Build each of the peers from nothing, to tell what that costs: a quarter of an hour
+    #[arg(long, requires = "peers")]
+    from_nothing: bool,
     /// Passed on to the measuring program
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    arguments: Vec<String>,
+    #[arg(value_name = "ARGUMENTS", trailing_var_arg = true, allow_hyphen_values = true)]
+    passed_on: Vec<String>,
 }
 
 pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<ExitCode> {
+    if arguments.peers {
+        return peers::run(project, arguments.from_nothing);
+    }
     if !project.metadata()?.has(PACKAGE) {
         bail!("there is nothing to measure yet: the workspace has no package `{PACKAGE}`");
     }
@@ -27,7 +37,7 @@ pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<ExitCode> 
     let _ = fs::remove_file(&report);
     let status = project
         .cargo(["run", "--release", "--package", PACKAGE, "--"])
-        .args(&arguments.arguments)
+        .args(&arguments.passed_on)
         .status()
         .context("cargo does not start")?;
     if !status.success() {

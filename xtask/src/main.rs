@@ -10,6 +10,7 @@ mod fuzz;
 mod http;
 mod install;
 mod labextension;
+mod peers;
 mod process;
 mod progress;
 mod project;
