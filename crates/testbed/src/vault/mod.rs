@@ -13,6 +13,7 @@ mod identity;
 mod jwt_auth;
 mod kubernetes;
 mod kv2;
+mod limits;
 mod mount;
 mod policy;
 mod sys;
@@ -71,7 +72,7 @@ impl State {
             expires: None,
             creation_ttl: 0,
             last_ttl: 0,
-            limits: tokens::Limits::default(),
+            limits: limits::Limits::default(),
             is_renewable: false,
             uses_left: 0,
             metadata: None,

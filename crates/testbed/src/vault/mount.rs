@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Call, Operation, Outcome, Refusal, Reply, Voice, approle::AppRole, call, jwt_auth::JwtAuth,
-    kubernetes::Kubernetes, kv2, tokens::SYSTEM_MAX_TTL, userpass::Userpass,
+    kubernetes::Kubernetes, kv2, limits::SYSTEM_MAX_TTL, userpass::Userpass,
 };
 use crate::{encoding::go_numbers, random};
 

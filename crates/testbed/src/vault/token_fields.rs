@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 use super::{
     Refusal, Voice,
     call::{flag_of, list_of, seconds_of, text_of},
+    limits::Limits,
     mount::About,
-    tokens::Limits,
 };
 
 /// Every field means what the

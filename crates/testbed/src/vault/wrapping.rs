@@ -7,10 +7,7 @@ use std::{
 
 use serde_json::{Map, Value, json};
 
-use super::{
-    Call, Desk, Operation, Outcome, Refusal, Reply,
-    tokens::{Limits, Token},
-};
+use super::{Call, Desk, Operation, Outcome, Refusal, Reply, limits::Limits, tokens::Token};
 use crate::{canary::Kind, encoding::rfc3339, message::Request, random};
 
 /// The policy that a wrapping token has, and nothing else has.
