@@ -455,3 +455,22 @@ fn a_snapshot_has_the_same_end_in_another_process() {
     let resumed = snapshot.resume(now, noon - later, 1);
     assert!(!resumed.serves(now), "the clock was set back, and nobody knows how long it slept");
 }
+
+#[test]
+fn no_step_allocates() {
+    let granted = Answer::Granted(Lease::of(HOUR).renewable());
+    let later = Answer::Failed(Setback::Later { after: None });
+    let mut machine = machine(vault());
+    let mut now = START;
+    let counted = allocation_counter::measure(|| {
+        for turn in 0..1000 {
+            let answer = if turn % 7 == 3 { later } else { granted };
+            (now, _) = next(&mut machine, now, answer);
+            if turn % 50 == 49 {
+                let _ = machine.handle(Event::Refused { certain: true }, now);
+            }
+        }
+    });
+    assert!(now > START + HOUR * 100, "time has passed: {now:?}");
+    assert_eq!(counted.count_total, 0);
+}
