@@ -69,7 +69,7 @@ impl<V: crate::MaybeSend + crate::MaybeSync + 'static> Keeper<V> {
         &self.handle.shared
     }
 
-    /// Returns the token if it is fresh, without waiting: a few nanoseconds.
+    /// Returns the token if it is fresh, without waiting: some fifty nanoseconds.
     pub fn fresh(&self) -> Option<Kept<V>> {
         self.shared().fresh()
     }
