@@ -30,7 +30,7 @@ fn wall() -> SystemTime {
     SystemTime::now()
 }
 
-/// The wall's clock in milliseconds since 1970, from the kernel's last tick: some fifty nanoseconds, and at most a tick old.
+/// The wall's clock in milliseconds since 1970, from the kernel's last tick: a few nanoseconds, and at most a tick old.
 #[cfg(target_os = "linux")]
 pub(super) fn glance() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
