@@ -313,10 +313,6 @@ fn plain_word(word: &str) -> String {
     let word = &without_time(word);
     let bare = word.trim_matches(|sign: char| !sign.is_ascii_alphanumeric());
     let is_all = |kind: fn(&u8) -> bool| !bare.is_empty() && bare.bytes().all(|byte| kind(&byte));
-    let is_duration = bare.len() > 2
-        && bare.ends_with('s')
-        && bare.contains('m')
-        && is_all(|byte| byte.is_ascii_digit() || b"hms".contains(byte));
     let is_clock = bare.contains(':') && is_all(|byte| byte.is_ascii_digit() || b":.".contains(byte));
     let is_id = bare.split('-').map(str::len).eq([8, 4, 4, 4, 12]);
     let is_token =
@@ -326,17 +322,36 @@ fn plain_word(word: &str) -> String {
         .rsplit_once('_')
         .is_some_and(|(_, id)| id.len() == 8 && id.bytes().all(|byte| byte.is_ascii_hexdigit()));
     let is_time = bare.len() == 10 && is_all(u8::is_ascii_digit);
-    // A life that is left, after a test that took a while.
-    let is_nearly_round = bare.parse().is_ok_and(|span: u32| {
-        [300, 600, 3600, 7200].iter().any(|round| (round - 60..*round).contains(&span))
-    });
     if is_id || is_token || is_accessor || is_mount_accessor || is_time || is_clock {
         word.replace(bare, "…")
-    } else if is_duration || is_nearly_round {
-        word.replace(bare, "(span)")
+    } else if let Some(round) = nearly_round(bare) {
+        word.replace(bare, &format!("({round} s)"))
     } else {
         word.clone()
     }
+}
+
+/// The life that a token or a wrapping began with, in seconds, where `word` is what a test that took a while has left
+/// of it. `1h`, `59m58s` and `3598` are the same: one server may answer within the first second, and the other after it.
+fn nearly_round(word: &str) -> Option<u64> {
+    const PATIENCE: u64 = 120;
+    let mut seconds = 0;
+    let mut rest = word;
+    while let Some(end) = rest.find(|sign: char| !sign.is_ascii_digit()) {
+        let (number, unit) = rest.split_at_checked(end)?;
+        let factor = match unit.bytes().next()? {
+            b'h' => 3600,
+            b'm' => 60,
+            b's' => 1,
+            _ => return None,
+        };
+        seconds += number.parse::<u64>().ok()?.checked_mul(factor)?;
+        rest = &unit[1..];
+    }
+    if !rest.is_empty() {
+        seconds = rest.parse().ok().filter(|_| rest.len() == word.len())?;
+    }
+    [300, 600, 3600, 7200].into_iter().find(|round| (round - PATIENCE..=*round).contains(&seconds))
 }
 
 /// Leaves out a date, with what stands right behind it.
