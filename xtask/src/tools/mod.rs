@@ -19,8 +19,10 @@ pub(crate) use self::npm::NpmFolder;
 pub(crate) use self::venv::{Venv, make as make_venv};
 
 /// JupyterHub with the authenticator that people use for Keycloak.
-pub(crate) const JUPYTERHUB: Venv =
-    Venv { name: "jupyterhub", packages: &["jupyterhub==6.1.1", "oauthenticator==17.4.0"] };
+pub(crate) const JUPYTERHUB: Venv = Venv {
+    name: "jupyterhub",
+    packages: &["jupyterhub==6.1.1", "oauthenticator==17.4.0", "jupyter-server==2.21.1", "ipykernel==7.4.0"],
+};
 
 /// What runs in Node: a certified provider, an OpenID client, and JupyterHub's proxy.
 pub(crate) const NODE_PEERS: NpmFolder = NpmFolder { name: "node-peers", source: "tests/npm" };
