@@ -126,9 +126,18 @@ enum Way {
 impl Page {
     /// Returns the first form, and where it goes.
     fn form(&self) -> Option<(&str, Url)> {
-        let form = self.html.split("<form").nth(1)?.split("</form").next()?;
+        let form = after_each(&self.html, "<form").next()?;
+        let end = form.to_ascii_lowercase().find("</form").unwrap_or(form.len());
+        let form = form.get(..end)?;
         Some((form, self.address.join(&attribute(form, "action")?).ok()?))
     }
+}
+
+/// Returns what comes after each `tag`, which is written in small letters; pages write it as they like.
+fn after_each<'a>(html: &'a str, tag: &'a str) -> impl Iterator<Item = &'a str> {
+    let lower = html.to_ascii_lowercase();
+    let ends: Vec<_> = lower.match_indices(tag).map(|(at, _)| at + tag.len()).collect();
+    ends.into_iter().filter_map(|end| html.get(end..))
 }
 
 /// Returns whether an address is the given one, but for its query and fragment.
@@ -141,8 +150,8 @@ fn encode(fields: &[(String, String)]) -> String {
 }
 
 fn hidden_fields(form: &str) -> Vec<(String, String)> {
-    let inputs = form.split("<input").skip(1);
-    let hidden = inputs.filter(|input| attribute(input, "type").is_some_and(|kind| kind == "hidden"));
+    let is_hidden = |kind: String| kind.eq_ignore_ascii_case("hidden");
+    let hidden = after_each(form, "<input").filter(|input| attribute(input, "type").is_some_and(is_hidden));
     hidden
         .filter_map(|input| Some((attribute(input, "name")?, attribute(input, "value").unwrap_or_default())))
         .collect()
@@ -165,7 +174,7 @@ fn attribute(html: &str, name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{attribute, hidden_fields, is_at};
+    use super::{Page, attribute, hidden_fields, is_at};
 
     #[test]
     fn attributes_are_found_whatever_their_case_and_quotes() {
@@ -175,6 +184,20 @@ mod tests {
         assert_eq!(attribute(tag, "type"), None);
         let form = r#" action="x"><input type="hidden" name="a" value="1"><input name="b" value="2">"#;
         assert_eq!(hidden_fields(form), [("a".to_owned(), "1".to_owned())]);
+    }
+
+    #[test]
+    fn a_form_is_found_as_keycloak_writes_it() {
+        let html = r#"<BODY><FORM METHOD="POST" ACTION="http://h/cb"><INPUT TYPE="HIDDEN" NAME="code" VALUE="1"/></FORM>"#;
+        let page = Page {
+            address: "http://k/".parse().unwrap(),
+            status: 200,
+            html: format!("{html}<INPUT TYPE=x>"),
+        };
+        let (form, action) = page.form().unwrap();
+        assert_eq!(action.as_str(), "http://h/cb");
+        assert_eq!(hidden_fields(form), [("code".to_owned(), "1".to_owned())]);
+        assert!(!form.contains("TYPE=x"));
     }
 
     #[test]

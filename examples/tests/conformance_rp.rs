@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::process::Stdio;
 use std::sync::Arc;
 
+use latchkey_oidc_flow::AwsLcSigner;
 use latchkey_testbed::{
     Algorithm, Clock, Misbehaviour as Lie, Request, Served, Span, World, WorldBuilder, serve,
 };
@@ -121,6 +122,52 @@ async fn a_client_says_who_it_is_as_it_was_told() {
     done.assert_refused(1, "login", "oidc_invalid_client");
     run(served.world(), &["--client-auth", "client_secret_post", "--push"]).await.assert_passed();
     assert_eq!(asked(served.world(), "/ext/par/request"), 1);
+}
+
+const CLIENT_KEY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/servers/client-key.pem");
+
+#[tokio::test]
+async fn a_client_signs_who_it_is_with_its_key() {
+    let keys = serde_json::json!({"keys": [{
+        "kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": "client-key",
+        "x": "5cRRODE6B7bRkKmODu2uyW6OnzfrKbcP1zj_gk0ADHM", "y": "z-7UxiJUiy2rzb5KzYOAtNiZPm7SX0cz8c47pAcWej4",
+    }]});
+    let served = served(World::builder().client_keys(&keys)).await;
+    served.world().provider().take_clients_by(&["private_key_jwt"]);
+    let arguments = ["--client-auth", "private_key_jwt", "--client-key", CLIENT_KEY];
+    for more in [["--response-mode", "query"], ["--response-mode", "jwt"], ["--client-key-id", "client-key"]]
+    {
+        let arguments = [arguments.as_slice(), &more, &["--steps", ALL_STEPS]].concat();
+        run(served.world(), &arguments).await.assert_passed();
+    }
+    // A name that the provider does not know, another key, no key.
+    let done = run(served.world(), &[arguments.as_slice(), &["--client-key-id", "other"]].concat()).await;
+    done.assert_refused(1, "login", "oidc_invalid_client");
+    let mut other = tempfile::NamedTempFile::new().unwrap();
+    let pem = AwsLcSigner::generate(latchkey_oidc_flow::Algorithm::Es256).unwrap();
+    other.write_all(pem.expose_secret().as_bytes()).unwrap();
+    let other = other.path().to_str().unwrap();
+    let done = run(served.world(), &["--client-auth", "private_key_jwt", "--client-key", other]).await;
+    done.assert_refused(1, "login", "oidc_invalid_client");
+    let done =
+        run(served.world(), &["--client-auth", "private_key_jwt", "--client-key", "/nonexistent"]).await;
+    done.assert_refused(2, "discovery", "usage");
+    run(served.world(), &[]).await.assert_refused(1, "login", "oidc_invalid_client");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_signed_wrongly_is_refused_before_its_code_is_used() {
+    let served = served(World::builder()).await;
+    for mode in ["jwt", "query.jwt", "fragment.jwt", "form_post.jwt"] {
+        for lie in [Lie::ResponseBrokenSignature, Lie::ResponseOtherIssuer, Lie::ResponseTwoIssuers] {
+            served.world().provider().misbehave(lie, Span::Once);
+            let done = run(served.world(), &["--response-mode", mode]).await;
+            done.assert_refused(1, "login", "oidc_callback_response");
+        }
+        served.world().provider().misbehave(Lie::ResponseIssuerTwice, Span::Once);
+        run(served.world(), &["--response-mode", mode]).await.assert_passed();
+    }
+    assert_eq!(asked(served.world(), "/token"), 4);
 }
 
 #[tokio::test]

@@ -53,18 +53,16 @@ const clients = [
     client_id: "latchkey-secret-jwt",
     client_secret: "a-secret-of-more-than-32-bytes-for-hs256",
     token_endpoint_auth_method: "client_secret_jwt",
-    redirect_uris: [],
-    response_types: [],
-    grant_types: ["client_credentials"],
+    ...confidential,
+    grant_types: ["client_credentials", "authorization_code", "refresh_token"],
   },
   {
     client_id: "latchkey-key-jwt",
     token_endpoint_auth_method: "private_key_jwt",
     token_endpoint_auth_signing_alg: "ES256",
     jwks,
-    redirect_uris: [],
-    response_types: [],
-    grant_types: ["client_credentials"],
+    ...confidential,
+    grant_types: ["client_credentials", "authorization_code", "refresh_token"],
   },
 ];
 

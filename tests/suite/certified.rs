@@ -19,9 +19,7 @@ use crate::support::{REDIRECT_URI, client, tokens, validated};
 
 behaviours! {
     an_error_is_posted_as_an_answer_is,
-    #[not_on(Place::Real, "Keycloak 26.6 writes iss twice into a signed answer, which no reader need take")]
     a_signed_answer_is_opened,
-    #[not_on(Place::Real, "Keycloak 26.6 writes iss twice into a signed answer, which no reader need take")]
     a_signed_answer_comes_in_a_form,
     an_answer_that_should_be_signed_and_is_not_is_refused,
     a_signed_request_is_understood,

@@ -18,17 +18,14 @@ behaviours! {
     #[not_on(Place::MemoryVault, "the double has no service accounts yet")]
     #[not_on(Place::Loopback, "the double has no service accounts yet")]
     a_client_gets_a_token_for_itself,
-    #[not_on(Place::MemoryOpenBao, "the double knows no signed clients yet")]
-    #[not_on(Place::MemoryVault, "the double knows no signed clients yet")]
-    #[not_on(Place::Loopback, "the double knows no signed clients yet")]
+    #[not_on(Place::MemoryOpenBao, "the double has no service accounts yet")]
+    #[not_on(Place::MemoryVault, "the double has no service accounts yet")]
+    #[not_on(Place::Loopback, "the double has no service accounts yet")]
     a_client_signs_who_it_is_with_its_key,
-    #[not_on(Place::MemoryOpenBao, "the double knows no signed clients yet")]
-    #[not_on(Place::MemoryVault, "the double knows no signed clients yet")]
-    #[not_on(Place::Loopback, "the double knows no signed clients yet")]
+    #[not_on(Place::MemoryOpenBao, "the double has no service accounts yet")]
+    #[not_on(Place::MemoryVault, "the double has no service accounts yet")]
+    #[not_on(Place::Loopback, "the double has no service accounts yet")]
     a_client_signs_who_it_is_with_its_secret,
-    #[not_on(Place::MemoryOpenBao, "the double takes no pushed requests yet")]
-    #[not_on(Place::MemoryVault, "the double takes no pushed requests yet")]
-    #[not_on(Place::Loopback, "the double takes no pushed requests yet")]
     a_pushed_login_signs_in,
     #[not_on(Place::MemoryOpenBao, "the double exchanges no tokens yet")]
     #[not_on(Place::MemoryVault, "the double exchanges no tokens yet")]

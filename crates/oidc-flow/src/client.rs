@@ -231,13 +231,17 @@ impl Client {
     /// is refused by [`Pending::accept`](crate::Pending::accept) where a signed one was asked for
     /// ([`ResponseMode::QueryJwt`](crate::ResponseMode) and its like).
     ///
+    /// A claim that stands twice is refused, unless both are the same text: Keycloak 26 writes its issuer twice, and two
+    /// that are equal read alike for everybody ([RFC 7519, 4](https://www.rfc-editor.org/rfc/rfc7519#section-4) leaves it
+    /// to the reader). An ID token is read without this exception.
+    ///
     /// # Errors
     ///
     /// [`CallbackProblem::Response`] where the signed answer does not prove what it should, and what fetching the
     /// provider's keys says.
     pub async fn open(&self, callback: CallbackParams, now: SystemTime) -> Result<CallbackParams, Error> {
         let Some(response) = callback.response() else { return Ok(callback) };
-        let token = IdToken::parse(response.clone()).map_err(CallbackProblem::Response)?;
+        let token = IdToken::parse_answer(response.clone()).map_err(CallbackProblem::Response)?;
         let claims = self.provider.check_response(token, &self.expectations, now).await?;
         Ok(CallbackParams::from_claims(&claims)?)
     }

@@ -1,4 +1,4 @@
-//! JSON in which every name stands once.
+//! JSON in which every name stands once; but for the one exception of [`Object::read_answer`].
 
 use std::borrow::Cow;
 use std::fmt;
@@ -33,16 +33,19 @@ pub(crate) struct Object {
 impl Object {
     /// Reads an object, whole and to its end. Nesting is limited by `serde_json` to 128 levels.
     pub(crate) fn read(text: Vec<u8>, eager: &'static [&'static str]) -> Result<Self, Problem> {
-        let mut reader = serde_json::Deserializer::from_slice(&text);
-        let members =
-            Members { eager }.deserialize(&mut reader).and_then(|members| reader.end().map(|()| members));
-        match members {
-            Ok(members) => Ok(Self { text, eager: members, eager_names: eager, whole: OnceLock::new() }),
-            Err(error) if error.classify() == Category::Data && text.trim_ascii_start().starts_with(b"{") => {
-                Err(Problem::DuplicateName)
-            }
-            Err(_) => Err(Problem::Malformed),
-        }
+        let members = outermost(&text, Members { eager })?;
+        Ok(Self { text, eager: members, eager_names: eager, whole: OnceLock::new() })
+    }
+
+    /// The same for the claims of a signed answer: a member of the object itself may stand twice, where both say the same
+    /// text.
+    ///
+    /// Keycloak 26 writes `iss` twice there, once for JARM and once for RFC 9207. RFC 7519, 4 lets a parser refuse that or
+    /// take the last; two that are equal are read alike by everybody, so that nothing is lost by taking them.
+    pub(crate) fn read_answer(text: Vec<u8>, eager: &'static [&'static str]) -> Result<Self, Problem> {
+        let members = outermost(&text, Repeated)?;
+        let built = eager.iter().filter_map(|name| Some((*name, members.get(*name)?.clone()))).collect();
+        Ok(Self { text, eager: built, eager_names: eager, whole: members.into() })
     }
 
     /// Returns a member.
@@ -60,8 +63,22 @@ impl Object {
     }
 }
 
-/// Reads the members of the outermost object. The only data errors that this can give are the duplicate name and, for
-/// a text that is no object, the wrong type.
+/// Reads a text to its end. The only data errors that the readers here can give are the duplicate name and, for a text
+/// that is no object, the wrong type.
+fn outermost<'de, S: DeserializeSeed<'de>>(text: &'de [u8], seed: S) -> Result<S::Value, Problem> {
+    let mut reader = serde_json::Deserializer::from_slice(text);
+    let value = seed.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
+    value.map_err(|error| {
+        let is_object = text.trim_ascii_start().starts_with(b"{");
+        if error.classify() == Category::Data && is_object {
+            Problem::DuplicateName
+        } else {
+            Problem::Malformed
+        }
+    })
+}
+
+/// Reads the members of the outermost object, each of which stands once.
 struct Members {
     eager: &'static [&'static str],
 }
@@ -95,11 +112,47 @@ impl<'de> Visitor<'de> for Members {
     }
 }
 
+/// Reads the members of the outermost object, which may repeat a text.
+struct Repeated;
+
+impl<'de> DeserializeSeed<'de> for Repeated {
+    type Value = Map<String, Value>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Repeated {
+    type Value = Map<String, Value>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+        let mut members = Map::new();
+        while let Some(Name(name)) = entries.next_key()? {
+            let value = entries.next_value_seed(Reader { keeps: true })?;
+            match members.get(&*name) {
+                None => drop(members.insert(name.into_owned(), value)),
+                Some(before) if before.is_string() && *before == value => {}
+                Some(_) => return Err(stands_twice()),
+            }
+        }
+        Ok(members)
+    }
+}
+
+fn stands_twice<E: serde::de::Error>() -> E {
+    E::custom("a name stands twice")
+}
+
 fn all_different<E: serde::de::Error>(mut names: Vec<Cow<'_, str>>) -> Result<(), E> {
     // By length first, which decides most comparisons.
     names.sort_unstable_by(|one, other| one.len().cmp(&other.len()).then_with(|| one.cmp(other)));
     let is_different = |pair: &[Cow<'_, str>]| pair.first() != pair.last();
-    if names.windows(2).all(is_different) { Ok(()) } else { Err(E::custom("a name stands twice")) }
+    if names.windows(2).all(is_different) { Ok(()) } else { Err(stands_twice()) }
 }
 
 /// A name, borrowed where it has no escapes.
@@ -225,6 +278,31 @@ mod tests {
             assert_eq!(read(text).unwrap_err(), Problem::DuplicateName, "{text}");
         }
         assert!(read(r#"{"a":{"c":1},"b":{"c":1},"c":{"a":1},"x":"c","y":"c"}"#).is_ok());
+    }
+
+    #[test]
+    fn an_answer_may_say_the_same_text_twice_and_nothing_else() {
+        let answer = |text: &str| Object::read_answer(text.as_bytes().to_vec(), &["a", "b"]);
+        for text in [r#"{"a":"1","x":2,"a":"1"}"#, r#"{"a":"1","x":2,"\u0061":"\u0031","a":"1"}"#] {
+            let object = answer(text).unwrap();
+            assert_eq!(object.member("a"), Some(&"1".into()), "{text}");
+            assert_eq!((object.member("b"), object.member("x")), (None, Some(&2.into())));
+            assert_eq!(object.whole().len(), 2);
+            assert_eq!(read(text).unwrap_err(), Problem::DuplicateName, "others stay strict");
+        }
+        for text in [
+            r#"{"a":"1","a":"2"}"#,
+            r#"{"a":"1","a":"1","a":"2"}"#,
+            r#"{"a":"1","a":1}"#,
+            r#"{"a":1,"a":1}"#,
+            r#"{"a":null,"a":null}"#,
+            r#"{"a":["1"],"a":["1"]}"#,
+            r#"{"a":{"c":"1","c":"1"}}"#,
+        ] {
+            assert_eq!(answer(text).unwrap_err(), Problem::DuplicateName, "{text}");
+        }
+        assert_eq!(answer("[]").unwrap_err(), Problem::Malformed);
+        assert_eq!(answer("{} {}").unwrap_err(), Problem::Malformed);
     }
 
     #[test]

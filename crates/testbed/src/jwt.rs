@@ -206,7 +206,13 @@ fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
 
 /// A compact JWS of [RFC 7515](https://www.rfc-editor.org/rfc/rfc7515); the header must name the key's algorithm.
 pub(crate) fn sign(header: &Value, claims: &Value, key: &SigningKey) -> String {
-    let input = unsigned(header, claims);
+    sign_text(header, &claims.to_string(), key)
+}
+
+/// The same for claims that no value can hold, such as one that stands twice.
+pub(crate) fn sign_text(header: &Value, claims: &str, key: &SigningKey) -> String {
+    let part = |text: &str| encoding::base64url(text.as_bytes());
+    let input = format!("{}.{}", part(&header.to_string()), part(claims));
     let signature = key.sign(input.as_bytes());
     format!("{input}.{}", encoding::base64url(&signature))
 }

@@ -38,6 +38,10 @@ struct Arguments {
     #[arg(long, value_name = "FILE", required_if_eq("client_auth", "private_key_jwt"))]
     client_key: Option<PathBuf>,
 
+    /// Under which name the provider knows that key
+    #[arg(long, value_name = "NAME", requires = "client_key")]
+    client_key_id: Option<String>,
+
     /// Scopes beside openid, with blanks between them
     #[arg(long, default_value = "")]
     scope: String,
@@ -94,6 +98,8 @@ enum Mode {
     Jwt,
     #[value(name = "query.jwt")]
     QueryJwt,
+    #[value(name = "fragment.jwt")]
+    FragmentJwt,
     #[value(name = "form_post.jwt")]
     FormPostJwt,
 }
@@ -211,7 +217,7 @@ impl Run {
         let mut browser = browser(transport);
         for _ in 0..arguments.logins {
             self.at = "login";
-            let tokens = login(&client, &mut browser, &redirect_uri, arguments).await?;
+            let tokens = self.sign_in(&client, &mut browser, &redirect_uri, arguments).await?;
             self.tell("subject", tokens.id_token.subject());
             self.tell("algorithm", tokens.id_token.algorithm().name());
             if wants(Step::Userinfo) {
@@ -236,6 +242,38 @@ impl Run {
             }
         }
         Ok(())
+    }
+
+    /// One login, from the address to the checked tokens.
+    async fn sign_in(
+        &mut self,
+        client: &Client,
+        browser: &mut Headless,
+        redirect_uri: &str,
+        arguments: &Arguments,
+    ) -> Result<Tokens, Ended> {
+        let mut wishes = client.authorize(redirect_uri).with_scope(&arguments.scope);
+        if let Some(mode) = arguments.response_mode {
+            wishes = wishes.with_response_mode(match mode {
+                Mode::Query => ResponseMode::Query,
+                Mode::Fragment => ResponseMode::Fragment,
+                Mode::FormPost => ResponseMode::FormPost,
+                Mode::Jwt => ResponseMode::Jwt,
+                Mode::QueryJwt => ResponseMode::QueryJwt,
+                Mode::FragmentJwt => ResponseMode::FragmentJwt,
+                Mode::FormPostJwt => ResponseMode::FormPostJwt,
+            });
+        }
+        let login = if arguments.push {
+            wishes.push(&mut SystemRandom, now()).await?
+        } else {
+            wishes.begin(&mut SystemRandom, now())?
+        };
+        let answer = browser.come_back(&login.url, redirect_uri).await?;
+        let answer = client.open(CallbackParams::parse(&answer).map_err(Error::from)?, now()).await?;
+        self.tell("answer_is_signed", answer.is_signed());
+        let callback = login.pending.accept(&answer, now())?;
+        Ok(client.redeem(callback, now()).await?)
     }
 
     async fn refresh(&mut self, client: &Client, tokens: &Tokens, asks: bool) -> Result<(), Ended> {
@@ -268,35 +306,6 @@ impl Run {
     }
 }
 
-/// One login, from the address to the checked tokens.
-async fn login(
-    client: &Client,
-    browser: &mut Headless,
-    redirect_uri: &str,
-    arguments: &Arguments,
-) -> Result<Tokens, Ended> {
-    let mut wishes = client.authorize(redirect_uri).with_scope(&arguments.scope);
-    if let Some(mode) = arguments.response_mode {
-        wishes = wishes.with_response_mode(match mode {
-            Mode::Query => ResponseMode::Query,
-            Mode::Fragment => ResponseMode::Fragment,
-            Mode::FormPost => ResponseMode::FormPost,
-            Mode::Jwt => ResponseMode::Jwt,
-            Mode::QueryJwt => ResponseMode::QueryJwt,
-            Mode::FormPostJwt => ResponseMode::FormPostJwt,
-        });
-    }
-    let login = if arguments.push {
-        wishes.push(&mut SystemRandom, now()).await?
-    } else {
-        wishes.begin(&mut SystemRandom, now())?
-    };
-    let answer = browser.come_back(&login.url, redirect_uri).await?;
-    let answer = client.open(CallbackParams::parse(&answer).map_err(Error::from)?, now()).await?;
-    let callback = login.pending.accept(&answer, now())?;
-    Ok(client.redeem(callback, now()).await?)
-}
-
 fn client(provider: Provider, arguments: &Arguments) -> Result<Client, Failure> {
     let client =
         Client::new(provider, variable("CLIENT_ID")?).with_algorithms(arguments.algorithms.iter().copied());
@@ -322,8 +331,12 @@ fn client(provider: Provider, arguments: &Arguments) -> Result<Client, Failure> 
                     .map_err(|error| Failure::of(Exit::Usage, &error).while_doing("--client-key"))?,
             );
             // By its own kind of key: nothing else says which it is.
-            AwsLcSigner::from_pem(Algorithm::Es256, &pem)
-                .or_else(|_| AwsLcSigner::from_pem(Algorithm::Rs256, &pem))
+            let signer = AwsLcSigner::from_pem(Algorithm::Es256, &pem)
+                .or_else(|_| AwsLcSigner::from_pem(Algorithm::Rs256, &pem));
+            match &arguments.client_key_id {
+                Some(name) => signer.map(|signer| signer.with_key_id(name)),
+                None => signer,
+            }
         }
     };
     let unusable = |_| Failure::new(Exit::Usage, "the client's key cannot be used");

@@ -5,16 +5,22 @@
 
 mod login;
 mod provision;
+mod relying_party;
 mod secrets;
 mod support;
 mod ways;
 
 use std::process::ExitCode;
 
-use latchkey_tests::{Place, run};
+use latchkey_tests::{Place, run_groups};
 
 fn main() -> ExitCode {
     let behaviours =
         [provision::behaviours(), secrets::behaviours(), login::behaviours(), ways::behaviours()].concat();
-    run(&behaviours, &[Place::Loopback, Place::Real], Vec::new())
+    let relying_party = relying_party::behaviours();
+    let groups: [(&[_], &[_]); 2] = [
+        (&behaviours, &[Place::Loopback, Place::Real]),
+        (&relying_party, &[Place::Loopback, Place::Real, Place::Certified]),
+    ];
+    run_groups(&groups, Vec::new())
 }

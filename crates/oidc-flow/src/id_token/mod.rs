@@ -59,7 +59,16 @@ impl IdToken {
     /// [`IdTokenProblem::TooLong`] beyond [`LIMIT`](Self::LIMIT), [`IdTokenProblem::Encrypted`], and what cannot be
     /// read: [`IdTokenProblem::Malformed`] and [`IdTokenProblem::DuplicateName`].
     pub fn parse(text: impl Into<Secret>) -> Result<Self, IdTokenProblem> {
-        let text = text.into();
+        Self::read(text.into(), Object::read)
+    }
+
+    /// Reads a signed answer ([JARM, 2.1](https://openid.net/specs/oauth-v2-jarm-final.html)), which may say the same
+    /// text twice; the header may not.
+    pub(crate) fn parse_answer(text: Secret) -> Result<Self, IdTokenProblem> {
+        Self::read(text, Object::read_answer)
+    }
+
+    fn read(text: Secret, read_claims: Read) -> Result<Self, IdTokenProblem> {
         // Opened to be read.
         let compact = text.expose_secret();
         if compact.len() > Self::LIMIT {
@@ -76,7 +85,7 @@ impl IdToken {
             _ => return Err(IdTokenProblem::Malformed { part: "form" }),
         }
         let header = Header::read(header)?;
-        let claims = object("claims", claims, &CHECKED_CLAIMS)?;
+        let claims = object("claims", claims, &CHECKED_CLAIMS, read_claims)?;
         let signature =
             URL_SAFE_NO_PAD.decode(signature).map_err(|_| IdTokenProblem::Malformed { part: "signature" })?;
         Ok(Self { text, header, claims, signature })
@@ -135,7 +144,7 @@ impl fmt::Debug for IdToken {
 
 impl Header {
     fn read(part: &str) -> Result<Self, IdTokenProblem> {
-        let members = object("header", part, &["alg", "kid", "typ", "crit"])?;
+        let members = object("header", part, &["alg", "kid", "typ", "crit"], Object::read)?;
         let text = |name: &str| match members.member(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.clone())),
@@ -167,13 +176,17 @@ const CHECKED_CLAIMS: [&str; 13] = [
     "acr",
 ];
 
+/// How an object is read out of its text.
+type Read = fn(Vec<u8>, &'static [&'static str]) -> Result<Object, json::Problem>;
+
 fn object(
     part: &'static str,
     encoded: &str,
     eager: &'static [&'static str],
+    read: Read,
 ) -> Result<Object, IdTokenProblem> {
     let bytes = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| IdTokenProblem::Malformed { part })?;
-    Object::read(bytes, eager).map_err(|problem| match problem {
+    read(bytes, eager).map_err(|problem| match problem {
         json::Problem::Malformed => IdTokenProblem::Malformed { part },
         json::Problem::DuplicateName => IdTokenProblem::DuplicateName { part },
     })

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use latchkey_oidc_flow::danger::Unsigned;
 use latchkey_oidc_flow::keys::KeySet;
 use latchkey_oidc_flow::{
-    Algorithm, Assertions, Authorize, CallbackParams, CallbackProblem, Client, Error,
+    Algorithm, Assertions, Authorize, CallbackParams, CallbackProblem, Client, Error, IdToken,
     IdTokenProblem as Problem, JsonWebTokenSigner, Misuse, Pending, ResponseMode, Tokens, ValidatedCallback,
 };
 use latchkey_transport::{Reply, Secret};
@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::support::{
     CLIENT_ID, CODE, Counting, ISSUER, KEYS, NOW, REDIRECT_URI, Script, Token, base64url, client, drawn,
-    last_form, nonce, now, state, token_reply, usual_jwks, value,
+    last_form, nonce, now, sign_text, state, token_reply, usual_jwks, value,
 };
 
 fn pairs(url: &url::Url) -> Vec<(String, String)> {
@@ -196,6 +196,31 @@ async fn ensure_jarm() {
     }
     let number = open(answer().with("code", 1).sign()).await.unwrap_err();
     assert!(matches!(number, Error::Callback(CallbackProblem::Malformed)));
+}
+
+#[tokio::test]
+async fn an_answer_may_name_its_issuer_twice_as_keycloak_does_and_no_two_issuers() {
+    let (header, claims) = (answer().header.to_string(), answer().claims.to_string());
+    let signed_text = |claims: &str| sign_text(&header, claims, &KEYS.rsa);
+    let with = |first: &str| format!("{{{first},{}", &claims[1..]);
+    let issuer = format!(r#""iss":"{ISSUER}""#);
+    let params = open(signed_text(&with(&issuer))).await.unwrap();
+    assert_eq!(params.issuer(), Some(ISSUER));
+    jarm_pending(ResponseMode::QueryJwt).accept(&params, now()).unwrap();
+    let same_expiry = format!(r#""exp":{}"#, NOW + 60);
+    let evil = [r#""iss":"https://evil.example""#, r#""code":"other""#, r#""state":1"#, &same_expiry];
+    for first in evil {
+        // Whichever of the two comes first.
+        for text in [with(first), format!("{},{first}}}", claims.strip_suffix('}').unwrap())] {
+            let error = open(signed_text(&text)).await.unwrap_err();
+            let expected = Problem::DuplicateName { part: "claims" };
+            let Error::Callback(CallbackProblem::Response(problem)) = &error else { panic!("{error:?}") };
+            assert_eq!(*problem, expected, "{first}");
+        }
+    }
+    // An ID token that repeats itself is refused as before.
+    let problem = IdToken::parse(signed_text(&with(&issuer))).unwrap_err();
+    assert_eq!(problem, Problem::DuplicateName { part: "claims" });
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ use crate::{
     canary::Kind,
     encoding::{self, unix_seconds},
     http::{self, Fields},
+    jwt,
     message::{Request, Response},
     random,
 };
@@ -297,6 +298,15 @@ impl Desk<'_> {
         }
         let mut draft = Draft { header: self.header(), claims, signature: Signature::Good };
         if let Some(lie) = self.state.lies(Misbehaviour::is_in_response) {
+            let second = match lie {
+                Misbehaviour::ResponseIssuerTwice => Some(self.issuer()),
+                Misbehaviour::ResponseTwoIssuers => Some("https://evil.example.com".to_owned()),
+                _ => None,
+            };
+            if let (Some(second), Some(key)) = (second, self.state.keys.last()) {
+                let text = format!("{{\"iss\":{},{}", json!(second), &draft.claims.to_string()[1..]);
+                return jwt::sign_text(&draft.header, &text, &key.key);
+            }
             lie.spoil(&mut draft, unix_seconds(self.now));
         }
         self.sign(&draft)

@@ -52,6 +52,10 @@ pub enum Misbehaviour {
     ResponseOtherIssuer,
     /// The signed answer has no `iss`.
     ResponseMissingIssuer,
+    /// The signed answer has its `iss` twice, as Keycloak 26 writes it: to be accepted.
+    ResponseIssuerTwice,
+    /// The signed answer has a second `iss`, which is another one.
+    ResponseTwoIssuers,
     /// The ID token beside the code has no `c_hash`.
     MissingCodeHash,
     /// The `c_hash` of the ID token beside the code belongs to another code.
@@ -245,6 +249,8 @@ impl Misbehaviour {
                 | M::ResponseMissingAudience
                 | M::ResponseOtherIssuer
                 | M::ResponseMissingIssuer
+                | M::ResponseIssuerTwice
+                | M::ResponseTwoIssuers
         )
     }
 
