@@ -66,24 +66,33 @@ pub struct ProviderArguments {
 }
 
 impl VaultArguments {
-    /// Returns a client of that server, without a token yet.
-    pub fn connect(&self) -> Result<Vault, Failure> {
-        let address: Url = self.address.parse().map_err(|error: url::ParseError| {
+    /// Returns the address of that server.
+    pub fn address(&self) -> Result<Url, Failure> {
+        self.address.parse().map_err(|error: url::ParseError| {
             Failure::of(Exit::Usage, &error)
                 .while_doing("the address of Vault")
                 .with_hint("--vault or VAULT_ADDR is an address such as https://vault.example:8200")
-        })?;
-        let vault = Vault::new(address, transport(self.ca.as_deref(), "--vault-ca (VAULT_CACERT)", false)?);
+        })
+    }
+
+    /// Returns a client of that server, without a token yet.
+    pub fn connect(&self) -> Result<Vault, Failure> {
+        let transport = transport(self.ca.as_deref(), "--vault-ca (VAULT_CACERT)", false)?;
+        let vault = Vault::new(self.address()?, transport);
         Ok(vault.with_namespace(self.namespace.as_deref().unwrap_or_default())?)
     }
 
     /// Returns the token in `VAULT_TOKEN`, or asks for one.
     pub async fn token(&self, interrupt: &Interrupt) -> Result<Token, Failure> {
-        let token = match from_environment("VAULT_TOKEN") {
-            Some(token) => token,
-            None => ask("Vault token", "set VAULT_TOKEN", interrupt).await?,
-        };
-        Ok(Token::new(token)?)
+        match self.given_token()? {
+            Some(token) => Ok(token),
+            None => Ok(Token::new(ask("Vault token", "set VAULT_TOKEN", interrupt).await?)?),
+        }
+    }
+
+    /// Returns the token in `VAULT_TOKEN`, if there is one. Nobody is asked.
+    pub fn given_token(&self) -> Result<Option<Token>, Failure> {
+        Ok(from_environment("VAULT_TOKEN").map(Token::new).transpose()?)
     }
 }
 
@@ -117,6 +126,25 @@ impl ProviderArguments {
         if self.public_client {
             return Ok(None);
         }
+        if let Some(secret) = self.given_client_secret()? {
+            return Ok(Some(secret));
+        }
+        let otherwise =
+            "set LATCHKEY_CLIENT_SECRET, or use --client-secret-file; --public-client if there is none";
+        ask(&format!("secret of the client {}", self.client_id), otherwise, interrupt).await.map(Some)
+    }
+
+    /// Returns whether the client has no secret.
+    pub fn is_public(&self) -> bool {
+        self.public_client
+    }
+
+    /// Returns the client's secret from the file that was named or from `LATCHKEY_CLIENT_SECRET`, if it is there. Nobody is
+    /// asked.
+    pub fn given_client_secret(&self) -> Result<Option<Secret>, Failure> {
+        if self.public_client {
+            return Ok(None);
+        }
         if let Some(path) = &self.client_secret_file {
             let text = Zeroizing::new(read(path, "--client-secret-file")?);
             let text = str::from_utf8(&text).map_err(|error| {
@@ -124,12 +152,7 @@ impl ProviderArguments {
             })?;
             return Ok(Some(Secret::new(text.trim())));
         }
-        if let Some(secret) = from_environment("LATCHKEY_CLIENT_SECRET") {
-            return Ok(Some(secret));
-        }
-        let otherwise =
-            "set LATCHKEY_CLIENT_SECRET, or use --client-secret-file; --public-client if there is none";
-        ask(&format!("secret of the client {}", self.client_id), otherwise, interrupt).await.map(Some)
+        Ok(from_environment("LATCHKEY_CLIENT_SECRET"))
     }
 
     /// Returns the transport to the provider.

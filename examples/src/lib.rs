@@ -10,6 +10,7 @@ mod secret_path;
 mod setup;
 
 pub mod browser;
+pub mod doctor;
 pub mod headless;
 pub mod kubernetes;
 pub mod logging;

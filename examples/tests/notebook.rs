@@ -5,17 +5,16 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{ExitCode, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use latchkey_oidc_flow::{CallbackParams, Client, Provider};
 use latchkey_testbed::Lifetimes;
-use latchkey_tests::{Backend, Fault, Misbehaviour, Place, READER, Site, Span, Target, behaviours, run};
+use latchkey_tests::{
+    Backend, Fault, Misbehaviour, Place, PlayedHub, READER, Site, Span, Target, behaviours, run,
+};
 use latchkey_transport::{Method, SystemRandom};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -58,7 +57,7 @@ behaviours! {
     a_vault_that_is_down_is_told_and_waited_for,
 }
 
-const HUB_TOKEN: &str = "hub-t0ken-of-the-server";
+const HUB_TOKEN: &str = PlayedHub::TOKEN;
 
 /// How a program ended.
 #[derive(Debug)]
@@ -106,51 +105,6 @@ fn program(backend: &Backend, path: &str) -> Command {
     command
 }
 
-/// A hub on loopback that knows one person, and what it shows of them.
-struct Hub {
-    address: String,
-    asked: Arc<AtomicUsize>,
-}
-
-impl Hub {
-    async fn showing(user: Value) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = format!("http://{}/hub/api", listener.local_addr().unwrap());
-        let asked = Arc::new(AtomicUsize::new(0));
-        let counted = Arc::clone(&asked);
-        tokio::spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
-                let mut head = Vec::new();
-                while !head.ends_with(b"\r\n\r\n") {
-                    head.push(stream.read_u8().await.unwrap());
-                }
-                let head = String::from_utf8(head).unwrap();
-                counted.fetch_add(1, Ordering::Relaxed);
-                let is_known = head.contains(&format!("authorization: token {HUB_TOKEN}\r\n"));
-                let (status, body) = if is_known && head.starts_with("GET /hub/api/users/reader HTTP/1.1") {
-                    ("200 OK", user.to_string())
-                } else {
-                    ("403 Forbidden", json!({"status": 403, "message": "Forbidden"}).to_string())
-                };
-                let length = body.len();
-                let reply = format!(
-                    "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
-                );
-                stream.write_all(reply.as_bytes()).await.unwrap();
-            }
-        });
-        Self { address, asked }
-    }
-
-    /// A hub that has this ID token.
-    async fn with(token: &str) -> Self {
-        Self::showing(
-            json!({"name": "reader", "auth_state": {"id_token": token, "refresh_token": "r3fresh"}}),
-        )
-        .await
-    }
-}
-
 /// A notebook of the person `reader`.
 struct Notebook {
     backend: Backend,
@@ -193,11 +147,11 @@ impl Notebook {
         provider.id_token(READER.name)
     }
 
-    fn command(&self, token: &str, hub: Option<&Hub>, arguments: &[&str]) -> Command {
+    fn command(&self, token: &str, hub: Option<&PlayedHub>, arguments: &[&str]) -> Command {
         let mut command = program(&self.backend, env!("CARGO_BIN_EXE_notebook-token"));
         command.env("VAULT_OIDC_TOKEN", token).env("JUPYTERHUB_BASE_URL", "/jupyter/");
         if let Some(hub) = hub {
-            command.env("JUPYTERHUB_API_URL", &hub.address).env("JUPYTERHUB_API_TOKEN", HUB_TOKEN);
+            command.env("JUPYTERHUB_API_URL", hub.address()).env("JUPYTERHUB_API_TOKEN", HUB_TOKEN);
             command.env("JUPYTERHUB_USER", READER.name);
         }
         command.args(["--mount", &self.site.jwt, "--secret", &format!("{}/team/app", self.site.kv)]);
@@ -205,7 +159,7 @@ impl Notebook {
         command
     }
 
-    async fn run(&self, token: &str, hub: Option<&Hub>, arguments: &[&str]) -> Done {
+    async fn run(&self, token: &str, hub: Option<&PlayedHub>, arguments: &[&str]) -> Done {
         let done = done(self.command(token, hub, arguments).spawn().unwrap()).await;
         done.assert_silent_about(&[token, HUB_TOKEN, "r3fresh"]);
         done
@@ -280,16 +234,16 @@ async fn json_has_the_values_only_where_they_are_asked_for(backend: Backend) {
 
 async fn a_fine_token_asks_no_hub(backend: Backend) {
     let notebook = Notebook::new(backend).await;
-    let hub = Hub::with("").await;
+    let hub = PlayedHub::with("").await.unwrap();
     let told = notebook.run(&notebook.fine().await, Some(&hub), &[]).await;
     told.assert_success(&["your token is good for another 59 minutes"]);
-    assert_eq!(hub.asked.load(Ordering::Relaxed), 0);
+    assert_eq!(hub.asked(), 0);
 }
 
 async fn an_expired_token_is_replaced_by_a_fresh_one_of_the_hub(backend: Backend) {
     let notebook = Notebook::new(backend).await;
     let fresh = notebook.fine().await;
-    let hub = Hub::with(&fresh).await;
+    let hub = PlayedHub::with(&fresh).await.unwrap();
     let told = notebook.run(&notebook.expired(), Some(&hub), &["--json"]).await;
     told.assert_success(&["the hub has a fresh token", "59 minutes"]);
     told.assert_silent_about(&[&fresh]);
@@ -299,7 +253,7 @@ async fn an_expired_token_is_replaced_by_a_fresh_one_of_the_hub(backend: Backend
 
 async fn a_short_token_is_replaced_by_a_fresh_one_of_the_hub(backend: Backend) {
     let notebook = Notebook::new(backend).await;
-    let hub = Hub::with(&notebook.fine().await).await;
+    let hub = PlayedHub::with(&notebook.fine().await).await.unwrap();
     let ten_minutes = notebook.token(Duration::from_secs(600)).await;
     notebook
         .run(&ten_minutes, Some(&hub), &[])
@@ -311,17 +265,20 @@ async fn a_stale_token_of_the_hub_shows_where_to_restart(backend: Backend) {
     let notebook = Notebook::new(backend).await;
     let (short, expired) = (notebook.short().await, notebook.expired());
     // The same one again: it is used, since it has some minutes.
-    let same = notebook.run(&short, Some(&Hub::with(&short).await), &[]).await;
+    let same = notebook.run(&short, Some(&PlayedHub::with(&short).await.unwrap()), &[]).await;
     same.assert_success(&["no fresher one", "restart your server before longer work: /jupyter/hub/home"]);
     // An expired one, none, and no answer at all: nothing is left to log in with.
-    for hub in [Hub::with(&expired).await, Hub::with("").await, Hub::showing(json!({"name": "other"})).await]
-    {
+    for hub in [
+        PlayedHub::with(&expired).await.unwrap(),
+        PlayedHub::with("").await.unwrap(),
+        PlayedHub::showing(json!({"name": "other"})).await.unwrap(),
+    ] {
         let told = notebook.run(&expired, Some(&hub), &[]).await;
         told.assert_failed(
             1,
             &["sign in again by restarting your server: /jupyter/hub/home", "hint: stop your server"],
         );
-        assert_eq!((told.stdout.as_str(), hub.asked.load(Ordering::Relaxed)), ("", 1));
+        assert_eq!((told.stdout.as_str(), hub.asked()), ("", 1));
     }
 }
 
@@ -335,16 +292,16 @@ async fn an_expired_token_without_a_hub_shows_where_to_restart(backend: Backend)
 
 async fn without_a_token_the_hub_is_asked(backend: Backend) {
     let notebook = Notebook::new(backend).await;
-    let hub = Hub::with(&notebook.fine().await).await;
+    let hub = PlayedHub::with(&notebook.fine().await).await.unwrap();
     let told = notebook.run("", Some(&hub), &["--field", "user"]).await;
     told.assert_success(&["your token"]);
-    assert_eq!((told.stdout.as_str(), hub.asked.load(Ordering::Relaxed)), ("app", 1));
+    assert_eq!((told.stdout.as_str(), hub.asked()), ("app", 1));
 }
 
 async fn without_a_token_and_a_hub_the_fix_is_named(backend: Backend) {
     let notebook = Notebook::new(backend).await;
     notebook.run("", None, &[]).await.assert_failed(2, &["VAULT_OIDC_TOKEN", "JUPYTERHUB_API_URL"]);
-    let hub = Hub::with("").await;
+    let hub = PlayedHub::with("").await.unwrap();
     let mut command = notebook.command("", Some(&hub), &[]);
     command.env_remove("JUPYTERHUB_API_TOKEN");
     done(command.spawn().unwrap()).await.assert_failed(2, &["JUPYTERHUB_API_TOKEN is not set"]);
@@ -352,17 +309,17 @@ async fn without_a_token_and_a_hub_the_fix_is_named(backend: Backend) {
 
 async fn a_missing_scope_is_told_with_the_lines_that_set_it(backend: Backend) {
     let notebook = Notebook::new(backend).await;
-    let hub = Hub::showing(json!({"name": "reader"})).await;
+    let hub = PlayedHub::showing(json!({"name": "reader"})).await.unwrap();
     let told = notebook.run("", Some(&hub), &[]).await;
     told.assert_failed(1, &["admin:auth_state!user is missing", "hint:", "c.JupyterHub.load_roles"]);
-    let kept_none = Hub::showing(json!({"name": "reader", "auth_state": null})).await;
+    let kept_none = PlayedHub::showing(json!({"name": "reader", "auth_state": null})).await.unwrap();
     notebook.run("", Some(&kept_none), &[]).await.assert_failed(1, &["enable_auth_state = True"]);
 }
 
 async fn a_hub_that_is_elsewhere_is_never_asked_in_the_clear(backend: Backend) {
     let notebook = Notebook::new(backend).await;
     // By RFC 6761, 6.4 nobody has that name.
-    let hub = Hub { address: "http://hub.invalid:8081/hub/api".into(), asked: Arc::default() };
+    let hub = PlayedHub::at("http://hub.invalid:8081/hub/api");
     notebook.run("", Some(&hub), &[]).await.assert_failed(2, &["https", "--danger-plain-http-hub"]);
     let told = notebook.run("", Some(&hub), &["--danger-plain-http-hub"]).await;
     told.assert_failed(3, &["hub.invalid", "JUPYTERHUB_API_URL"]);

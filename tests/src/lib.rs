@@ -3,6 +3,7 @@
 mod backend;
 mod behaviour;
 mod browser;
+mod hub;
 pub mod kubernetes;
 mod memory;
 mod openbao;
@@ -12,6 +13,7 @@ mod terminal;
 pub use backend::{Backend, MANAGEMENT, Place, READER, Site, User};
 pub use behaviour::{Behaviour, Run};
 pub use browser::{Browser, Page};
+pub use hub::PlayedHub;
 pub use memory::MemoryTransport;
 pub use openbao::OwnOpenBao;
 pub use runner::{run, run_groups};

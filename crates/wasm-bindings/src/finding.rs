@@ -89,12 +89,13 @@ pub fn cors_fix(vault: &str, origin: &str) -> String {
     format!("bao write sys/config/cors allowed_origins='{origin}' allowed_origins='{}'\n", origin_of(vault))
 }
 
-/// What lets a role send people back to a page. Everything that the role allows already has to be named again.
+/// What lets a role send people back to a page. Everything that the role allows already has to be named again, and so has
+/// its type, which servers forget otherwise; they do not patch roles.
 pub fn redirect_fix(mount: &str, role: &str, redirect_uri: &str) -> String {
     let role = if role.is_empty() { "default" } else { role };
     format!(
         "bao read -field=allowed_redirect_uris auth/{mount}/role/{role}\n\
-         bao patch auth/{mount}/role/{role} allowed_redirect_uris='…,{redirect_uri}'\n"
+         bao write auth/{mount}/role/{role} role_type=oidc allowed_redirect_uris='…,{redirect_uri}'\n"
     )
 }
 
@@ -133,6 +134,7 @@ mod tests {
 
     #[test]
     fn an_empty_role_is_the_default_one() {
-        assert!(redirect_fix("oidc", "", "https://hub/x").contains("auth/oidc/role/default "));
+        let fix = redirect_fix("oidc", "", "https://hub/x");
+        assert!(fix.contains("bao write auth/oidc/role/default role_type=oidc "), "{fix}");
     }
 }

@@ -3,6 +3,7 @@
 #![expect(unreachable_pub, reason = "the modules of a test are for each other")]
 #![expect(clippy::panic, reason = "a test ends where something unexpected happens")]
 
+mod doctor;
 mod login;
 mod provision;
 mod relying_party;
@@ -15,8 +16,14 @@ use std::process::ExitCode;
 use latchkey_tests::{Place, run_groups};
 
 fn main() -> ExitCode {
-    let behaviours =
-        [provision::behaviours(), secrets::behaviours(), login::behaviours(), ways::behaviours()].concat();
+    let behaviours = [
+        provision::behaviours(),
+        secrets::behaviours(),
+        login::behaviours(),
+        ways::behaviours(),
+        doctor::behaviours(),
+    ]
+    .concat();
     let relying_party = relying_party::behaviours();
     let groups: [(&[_], &[_]); 2] = [
         (&behaviours, &[Place::Loopback, Place::Real]),
