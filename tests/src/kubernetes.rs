@@ -46,6 +46,11 @@ pub fn kubectl() -> Option<PathBuf> {
     env::split_paths(&env::var_os("PATH")?).map(|folder| folder.join("kubectl")).find(|path| path.is_file())
 }
 
+/// Returns the real thing to test with: etcd and kube-apiserver, where `cargo xtask test --all` made them.
+pub fn api_server() -> Option<(PathBuf, PathBuf)> {
+    Some((env::var_os("LATCHKEY_ETCD")?.into(), env::var_os("LATCHKEY_KUBE_APISERVER")?.into()))
+}
+
 /// One request that was answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answered {

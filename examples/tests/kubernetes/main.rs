@@ -4,6 +4,7 @@
 #![expect(unreachable_pub, reason = "the modules of a test are for each other")]
 #![expect(clippy::panic, reason = "a test ends where something unexpected happens")]
 
+mod api_server;
 mod cluster;
 mod kube_credential;
 mod kubectl;
@@ -16,13 +17,23 @@ use latchkey_tests::{Behaviour, Place, kubernetes, run};
 
 fn main() -> ExitCode {
     const NO_KUBECTL: &str = "there is no kubectl";
+    const NO_SERVER: &str = "kube-apiserver is built by `cargo xtask test --all`, where Go is";
     let mut with_kubectl = kubectl::behaviours();
     if kubernetes::kubectl().is_none() {
         leave_out(&mut with_kubectl, &[(Place::Loopback, NO_KUBECTL), (Place::Real, NO_KUBECTL)]);
     }
-    let behaviours =
-        [with_kubectl, kube_credential::behaviours(), token_review::behaviours(), webapp::behaviours()]
-            .concat();
+    let mut with_api_server = api_server::behaviours();
+    if kubernetes::api_server().is_none() || kubernetes::kubectl().is_none() {
+        leave_out(&mut with_api_server, &[(Place::Loopback, NO_SERVER), (Place::Real, NO_SERVER)]);
+    }
+    let behaviours = [
+        with_kubectl,
+        with_api_server,
+        kube_credential::behaviours(),
+        token_review::behaviours(),
+        webapp::behaviours(),
+    ]
+    .concat();
     run(&behaviours, &[Place::Loopback, Place::Real], Vec::new())
 }
 

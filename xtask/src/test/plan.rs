@@ -47,6 +47,8 @@ pub(super) enum Action {
     Tools,
     /// Builds the JupyterLab extension, and tries it in a browser; whether the long scenarios are run, too.
     Browser { all: bool },
+    /// Waits for etcd and kube-apiserver, which are built where Go is, and tells the steps after it where they are.
+    Kubernetes,
     /// Packs and verifies these packages as a registry would get them.
     Packages(Vec<String>),
 }
@@ -75,7 +77,8 @@ impl Plan {
         }
         plan.add_suite(scope, filters);
         if scope != Scope::All {
-            // A place for soak tests and a real Kubernetes, too; neither is there yet.
+            // A place for soak tests, too, which are not there yet.
+            plan.leave_out("a real Kubernetes API server", "only with --all");
             plan.leave_out("a minute for each fuzz target instead of 2 s", "only with --all");
         }
         plan
@@ -135,6 +138,9 @@ impl Plan {
             let servers = "OpenBao, Keycloak and oidc-provider are installed and answer";
             self.add("real servers", servers, Action::Servers);
             self.add("tools", "JupyterHub and Node programs are installed", Action::Tools);
+        }
+        if scope == Scope::All {
+            self.add("kubernetes", "etcd and kube-apiserver are built", Action::Kubernetes);
         }
         let suite = tests("test --workspace --all-features --no-fail-fast --test *", filters);
         self.add("suite", "every behaviour on every backend", suite);
@@ -206,6 +212,12 @@ mod tests_of_plan {
     fn a_usual_run_ends_with_the_suite_on_real_servers() {
         let names = names(Scope::Usual, &[]);
         assert_eq!(names[names.len() - 5..], ["packages", "JupyterLab", "real servers", "tools", "suite"]);
+    }
+
+    #[test]
+    fn only_the_longest_run_builds_an_api_server() {
+        let has = |scope| names(scope, &[]).iter().any(|name| name == "kubernetes");
+        assert!(has(Scope::All) && !has(Scope::Usual) && !has(Scope::Fast));
     }
 
     #[test]

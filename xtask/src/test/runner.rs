@@ -16,7 +16,7 @@ use crate::progress::{self, Finished, say};
 use crate::project::Project;
 use crate::servers::{Addresses, Session};
 use crate::setup::{Packages, joined};
-use crate::tools;
+use crate::tools::{self, kubernetes, kubernetes::Kubernetes};
 use crate::wasm::{self, Toolchain};
 
 /// What the suite reads; unset for a run without servers, whatever the person's shell says.
@@ -47,6 +47,7 @@ struct Background<'scope, 'project> {
     wasm: Later<'scope, Option<Toolchain>>,
     servers: Later<'scope, Session<'project>>,
     tools: Later<'scope, Vec<(&'static str, PathBuf)>>,
+    kubernetes: Later<'scope, Kubernetes>,
 }
 
 /// The value of a thread, waited for once.
@@ -69,7 +70,11 @@ impl<'project> Runner<'project> {
         let has = |wanted: fn(&Action) -> bool| plan.steps.iter().any(|step| wanted(&step.action));
         thread::scope(|threads| {
             let (wasm, servers, tools) = (Later::Never, Later::Never, Later::Never);
-            let mut background = Background { packages: &packages, wasm, servers, tools };
+            let kubernetes = Later::Never;
+            let mut background = Background { packages: &packages, wasm, servers, tools, kubernetes };
+            if has(|action| matches!(action, Action::Kubernetes)) {
+                background.kubernetes = Later::Running(threads.spawn(|| kubernetes::provide(project)));
+            }
             if has(|action| matches!(action, Action::Servers)) {
                 let open = || Session::open(project, &packages);
                 background.servers = Later::Running(threads.spawn(open));
@@ -158,6 +163,23 @@ impl<'project> Runner<'project> {
                 self.line(step, counts, begun.elapsed());
                 Ok(())
             }
+            Action::Kubernetes => {
+                let begun = Instant::now();
+                let counts = match background.kubernetes.wait() {
+                    Later::Done(Kubernetes::Absent(why)) => {
+                        let why = why.clone();
+                        self.leave_out(step, &why);
+                        return Ok(());
+                    }
+                    Later::Failed(error) => {
+                        say!("    FAILED: {error}");
+                        Counts::check(false)
+                    }
+                    _ => Counts::default(),
+                };
+                self.line(step, counts, begun.elapsed());
+                Ok(())
+            }
             Action::Packages(names) => self.packages(step, names),
             Action::Bindings => self.bindings(step),
             Action::Browser { all } => self.browser(step, background.packages, *all),
@@ -202,10 +224,13 @@ impl<'project> Runner<'project> {
             Later::Done(session) => Some(&session.addresses),
             _ => None,
         };
-        let tools = match &background.tools {
-            Later::Done(tools) => tools.as_slice(),
-            _ => &[],
+        let mut tools = match &background.tools {
+            Later::Done(tools) => tools.clone(),
+            _ => Vec::new(),
         };
+        if let Later::Done(Kubernetes::There(both)) = &background.kubernetes {
+            tools.extend(both.iter().cloned());
+        }
         let mut sum = Counts::default();
         let mut took = Duration::ZERO;
         // One call per filter: not every runner of tests takes several.
@@ -216,7 +241,7 @@ impl<'project> Runner<'project> {
             if let Some(filter) = filter {
                 command.arg("--").arg(filter);
             }
-            point_at(&mut command, addresses, tools);
+            point_at(&mut command, addresses, &tools);
             if self.scope == Scope::All {
                 command.env("LATCHKEY_FUZZ_SECONDS", FUZZ_SECONDS);
             }
@@ -311,7 +336,7 @@ impl<T> Later<'_, T> {
 }
 
 fn point_at(command: &mut Command, addresses: Option<&Addresses>, tools: &[(&str, PathBuf)]) {
-    for name in SERVER_VARIABLES.iter().chain(&tools::VARIABLES) {
+    for name in SERVER_VARIABLES.iter().chain(&tools::VARIABLES).chain(&kubernetes::VARIABLES) {
         command.env_remove(name);
     }
     if let Some(addresses) = addresses {
@@ -329,6 +354,6 @@ mod tests {
         let mut command = Command::new("true");
         point_at(&mut command, None, &[]);
         let removed = command.get_envs().filter(|(_, value)| value.is_none()).count();
-        assert_eq!(removed, SERVER_VARIABLES.len() + tools::VARIABLES.len());
+        assert_eq!(removed, SERVER_VARIABLES.len() + tools::VARIABLES.len() + kubernetes::VARIABLES.len());
     }
 }

@@ -1,5 +1,6 @@
 //! `cargo xtask tools`: Python and Node programs that are not ours, and that some suites run.
 
+pub(crate) mod kubernetes;
 mod npm;
 mod venv;
 
@@ -15,6 +16,7 @@ use crate::project::Project;
 use crate::servers::Lock;
 use crate::setup::{Packages, joined};
 
+use self::kubernetes::Kubernetes;
 pub(crate) use self::npm::NpmFolder;
 pub(crate) use self::venv::{Venv, make as make_venv};
 
@@ -96,13 +98,23 @@ pub(crate) struct Arguments {
     /// Print shell lines that tell the suites where they are: eval "$(cargo xtask tools --env)"
     #[arg(long)]
     env: bool,
+    /// Also etcd and kube-apiserver, where Go is: 13 minutes of a processor
+    #[arg(long)]
+    kubernetes: bool,
 }
 
 pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<ExitCode> {
     if !arguments.env {
         provide(project, &Packages::new(project))?;
     }
-    for (variable, folder) in environment(project) {
+    let mut environment = environment(project).to_vec();
+    if arguments.kubernetes {
+        match kubernetes::provide(project)? {
+            Kubernetes::There(both) => environment.extend(both),
+            Kubernetes::Absent(why) => eprintln!("no kube-apiserver: {why}"),
+        }
+    }
+    for (variable, folder) in environment {
         say!("{}{variable}={}", if arguments.env { "export " } else { "  " }, folder.display());
     }
     Ok(ExitCode::SUCCESS)

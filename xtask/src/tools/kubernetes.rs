@@ -1,0 +1,151 @@
+//! etcd and kube-apiserver: for the longest run of the tests, where Go is there to build the one.
+//!
+//! The suites start them by themselves, for each test has an API server that asks a webhook of its own. Here they are
+//! only made.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use crate::install::Stamp;
+use crate::progress::say;
+use crate::project::Project;
+use crate::setup::{self, succeeds};
+
+const VERSION: &str = "1.34.1";
+
+/// What its go.mod asks for.
+const GO: (u32, u32) = (1, 24);
+
+/// Where the suites look for the two.
+pub(crate) const VARIABLES: [&str; 2] = ["LATCHKEY_ETCD", "LATCHKEY_KUBE_APISERVER"];
+
+/// What was found or made.
+pub(crate) enum Kubernetes {
+    /// Where the two are.
+    There([(&'static str, PathBuf); 2]),
+    /// Why they are not.
+    Absent(String),
+}
+
+fn folder(project: &Project) -> PathBuf {
+    project.target("tools/kubernetes")
+}
+
+/// Builds kube-apiserver (13 minutes of a processor, once) and unpacks etcd, or says what this machine lacks.
+pub(crate) fn provide(project: &Project) -> Result<Kubernetes> {
+    let Some(go) = go_version() else { return Ok(Kubernetes::Absent("there is no Go here".to_owned())) };
+    if go < GO {
+        return Ok(Kubernetes::Absent(format!("Go here is {}.{}, older than {}.{}", go.0, go.1, GO.0, GO.1)));
+    }
+    let Some(etcd) = etcd(project)? else {
+        return Ok(Kubernetes::Absent("there is no etcd here: Debian calls it `etcd-server`".to_owned()));
+    };
+    let server = kube_apiserver(project)?;
+    let [etcd_variable, server_variable] = VARIABLES;
+    Ok(Kubernetes::There([(etcd_variable, etcd), (server_variable, server)]))
+}
+
+/// The etcd on the path, or Debian's, unpacked below target/: installed, it would run.
+fn etcd(project: &Project) -> Result<Option<PathBuf>> {
+    if let Some(path) = on_path("etcd") {
+        return Ok(Some(path));
+    }
+    let folder = folder(project).join("etcd");
+    let program = folder.join("usr/bin/etcd");
+    if program.is_file() {
+        return Ok(Some(program));
+    }
+    if !Path::new("/usr/bin/apt-get").is_file() {
+        return Ok(None);
+    }
+    fs::create_dir_all(&folder)?;
+    let mut download = Command::new("apt-get");
+    download.args(["download", "etcd-server"]).current_dir(&folder);
+    if setup::run_step(project, "etcd", "apt-get download etcd-server", &mut download).is_err() {
+        return Ok(None);
+    }
+    let package = fs::read_dir(&folder)?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .find(|path| path.extension().is_some_and(|this| this == "deb"))
+        .context("apt-get downloaded nothing")?;
+    let mut unpack = Command::new("dpkg-deb");
+    unpack.arg("--extract").arg(&package).arg(&folder);
+    setup::run_step(project, "etcd", "dpkg-deb --extract", &mut unpack)?;
+    fs::remove_file(package)?;
+    Ok(Some(program).filter(|program| program.is_file()))
+}
+
+fn kube_apiserver(project: &Project) -> Result<PathBuf> {
+    let folder = folder(project);
+    let program = folder.join("server/kube-apiserver");
+    let source = project.root().join("tests/servers/kubernetes");
+    let module = fs::read_to_string(source.join("go.mod")).context("cannot read our go.mod")?;
+    let stamp = Stamp::new(&folder.join("server"), &format!("kube-apiserver {VERSION}\n{module}"));
+    if stamp.holds() && program.is_file() {
+        return Ok(program);
+    }
+    say!("  kube-apiserver {VERSION}: building, 13 minutes of a processor");
+    stamp.begin()?;
+    let mut build = Command::new("nice");
+    build
+        .args(["-n", "19", "go", "build", "-mod=readonly", "-trimpath", "-ldflags", "-s -w", "-o"])
+        .arg(&program)
+        .arg("k8s.io/kubernetes/cmd/kube-apiserver")
+        .current_dir(&source)
+        // Everything that Go keeps stays below target/, and is writable, so that it can be cleared away.
+        .env("GOMODCACHE", folder.join("modules"))
+        .env("GOCACHE", folder.join("cache"))
+        .env("GOFLAGS", "-modcacherw")
+        .env("GOTOOLCHAIN", "local")
+        .env("CGO_ENABLED", "0");
+    setup::run_step(project, "kube-apiserver", "go build kube-apiserver", &mut build)?;
+    stamp.finish()?;
+    Ok(program)
+}
+
+fn go_version() -> Option<(u32, u32)> {
+    let output = Command::new("go").args(["env", "GOVERSION"]).env("GOTOOLCHAIN", "local").output().ok()?;
+    parse_go_version(&String::from_utf8_lossy(&output.stdout))
+}
+
+fn parse_go_version(text: &str) -> Option<(u32, u32)> {
+    let mut numbers = text.trim().strip_prefix("go")?.split(['.', '-', ' ']);
+    let minor = |text: &str| text.split(|sign: char| !sign.is_ascii_digit()).next()?.parse().ok();
+    Some((numbers.next()?.parse().ok()?, minor(numbers.next()?)?))
+}
+
+fn on_path(name: &str) -> Option<PathBuf> {
+    let paths = std::env::var_os("PATH")?;
+    let mut found = std::env::split_paths(&paths).map(|folder| folder.join(name));
+    found.find(|path| path.is_file() && succeeds(Command::new(path).arg("--version")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn go_versions_of_every_kind_are_read() {
+        for (text, version) in
+            [("go1.26.8\n", (1, 26)), ("go1.24rc2", (1, 24)), ("go1.24-custom", (1, 24)), ("go1.25", (1, 25))]
+        {
+            assert_eq!(parse_go_version(text), Some(version), "{text}");
+        }
+        for text in ["", "devel +abc", "go", "go1"] {
+            assert_eq!(parse_go_version(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_module_asks_for_the_version_that_is_named() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/servers/kubernetes/go.mod");
+        let module = fs::read_to_string(path).unwrap();
+        assert!(module.contains(&format!("k8s.io/kubernetes v{VERSION}\n")));
+        let staging = format!("v0.{}", VERSION.split_once('.').unwrap().1);
+        let replaced: Vec<_> = module.lines().filter(|line| line.contains(" => ")).collect();
+        assert!(!replaced.is_empty() && replaced.iter().all(|line| line.ends_with(&staging)));
+    }
+}
