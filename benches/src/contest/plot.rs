@@ -11,7 +11,7 @@ use super::score::{Score, float};
 const WIDTH: f64 = 900.0;
 const ROW: f64 = 64.0;
 const LEFT: f64 = 150.0;
-const RIGHT: f64 = 20.0;
+const RIGHT: f64 = 40.0;
 const TOP: f64 = 56.0;
 
 /// Seconds in one column.

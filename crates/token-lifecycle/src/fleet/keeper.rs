@@ -42,11 +42,13 @@ use crate::{
 /// ```
 pub struct FleetKeeper<V> {
     handle: Arc<Handle<V>>,
+    patience: Duration,
+    policy: Policy,
 }
 
 impl<V> Clone for FleetKeeper<V> {
     fn clone(&self) -> Self {
-        Self { handle: Arc::clone(&self.handle) }
+        Self { handle: Arc::clone(&self.handle), ..*self }
     }
 }
 
@@ -67,7 +69,6 @@ struct Shared<V> {
     /// Rings when all is over.
     end: Bell,
     runtime: Box<dyn Runtime>,
-    patience: Duration,
 }
 
 struct State<V> {
@@ -138,15 +139,26 @@ impl<V: MaybeSend + MaybeSync + 'static> FleetKeeper<V> {
             stopping: false,
             ended: false,
         };
-        let shared = Arc::new(Shared {
-            state: Mutex::new(state),
-            mail: Bell::new(),
-            end: Bell::new(),
-            runtime,
-            patience: Duration::from_secs(30),
-        });
+        let shared =
+            Arc::new(Shared { state: Mutex::new(state), mail: Bell::new(), end: Bell::new(), runtime });
         shared.runtime.spawn(Box::pin(run(Arc::clone(&shared))));
-        Self { handle: Arc::new(Handle(shared)) }
+        Self {
+            handle: Arc::new(Handle(shared)),
+            patience: Duration::from_secs(30),
+            policy: Policy::default(),
+        }
+    }
+
+    /// Lets those who ask this handle for a token wait that long at most, instead of 30 s.
+    pub fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Decides by other numbers about the tokens that are added with this handle from now on.
+    pub fn with_policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
     }
 
     fn shared(&self) -> &Shared<V> {
@@ -168,7 +180,7 @@ impl<V: MaybeSend + MaybeSync + 'static> FleetKeeper<V> {
         let seed = shared.runtime.seed();
         let mut state = shared.state();
         let now = state.now(&*shared.runtime);
-        let mut machine = Machine::new(Policy::default(), source.ladder(), seed);
+        let mut machine = Machine::new(self.policy, source.ladder(), seed);
         let mut ward = Ward { source, held: None, failed: None, ended: None };
         if let Some(Granted { token, lease }) = granted
             && machine.handle(Event::Supplied { lease, sent: now }, now) == Verdict::Adopted
@@ -216,14 +228,15 @@ impl<V: MaybeSend + MaybeSync + 'static> FleetKeeper<V> {
         state.fresh(lease, now)
     }
 
-    /// Returns a token that lives. Where there is none, waits for the call that gets one, for half a minute at most.
+    /// Returns a token that lives. Where there is none, waits for the call that gets one, for 30 s at most or what
+    /// [`with_patience`](Self::with_patience) says.
     ///
     /// # Errors
     ///
     /// As those of [`Keeper::token`](crate::Keeper::token); [`Error::Ended`] for a token that is gone, too.
     pub async fn token(&self, lease: LeaseId) -> Result<Kept<V>, Error> {
         let shared = self.shared();
-        let patience = shared.patience;
+        let patience = self.patience;
         let mut timer = shared.runtime.sleep(patience);
         let mut has_waited = false;
         loop {

@@ -128,6 +128,30 @@ async fn who_waits_is_told_that_an_attempt_failed_and_the_next_one_succeeds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_waits_longer_than_the_patience_is_told_so() {
+    let (server, keeper) = (Arc::new(Server::default()), keeper(1));
+    let lease = keeper.add(User(server.clone(), "one"));
+    let hurried = keeper.clone().with_patience(Duration::from_millis(50));
+    let begun = Instant::now();
+    assert!(matches!(hurried.token(lease).await, Err(Error::TimedOut { .. })));
+    assert_eq!(begun.elapsed(), Duration::from_millis(50), "a call is a tenth of a second");
+    assert!(keeper.token(lease).await.is_ok(), "the call went on");
+    assert_eq!(server.logins.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_is_renewed_by_the_policy_that_it_was_added_with() {
+    let (server, keeper) = (Arc::new(Server::default()), keeper(1));
+    let early = Policy::default().with_renewal_between(100, 200);
+    let hurried = keeper.clone().with_policy(early);
+    let usual = keeper.add(User(server.clone(), "one"));
+    let early = hurried.add(User(server.clone(), "other"));
+    assert!(keeper.token(usual).await.is_ok() && keeper.token(early).await.is_ok());
+    tokio::time::sleep(HOUR / 4).await;
+    assert_eq!(server.renewals.load(Ordering::SeqCst), 1, "the other has its turn between minute 36 and 45");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_token_that_the_server_refuses_is_replaced() {
     let (server, keeper) = (Arc::new(Server::default()), keeper(1));
     let lease = keeper.add(User(server.clone(), "one"));
