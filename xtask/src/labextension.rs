@@ -70,7 +70,8 @@ pub(crate) fn prepare(project: &Project, packages: &Packages<'_>, script: &str) 
         packages.install(&["chromium"], "to try the extension in a browser")?;
     }
     UI_TESTS.provide(project, packages)?;
-    let programs = ["build", "--bins", "--package", "latchkey-testbed", "--package", "latchkey-examples"];
+    // With the features that the other suites are compiled with, so that nothing is compiled twice.
+    let programs = ["build", "--workspace", "--all-features", "--bin", "testbed", "--bin", "provision"];
     extension.step("cargo build, for the doubles", &mut project.cargo(programs))?;
     let mut command = Command::new("node");
     command

@@ -1,6 +1,6 @@
 // Runs the cases in Node and in Chromium, and prints what `cargo test` would print.
 //
-//     LATCHKEY_TESTBED=…/testbed LATCHKEY_PACKAGE=…/latchkey-wasm node run.mjs [filter]
+//     LATCHKEY_TESTBED=…/testbed LATCHKEY_PACKAGE=…/latchkey-wasm LATCHKEY_TABS=…/tabs node run.mjs [filter]
 
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -13,6 +13,7 @@ import { eq } from './check.mjs';
 import { startGrounds, startWorld } from './world.mjs';
 
 const PACKAGE = process.env.LATCHKEY_PACKAGE;
+const TABS = process.env.LATCHKEY_TABS;
 const filter = process.argv[2] ?? '';
 const results = { passed: 0, failed: 0, ignored: 0 };
 
@@ -140,10 +141,47 @@ async function inChromium() {
       }), [addresses.vault, addresses.rootToken]);
       if (found !== 'token') throw new Error(`found ${found}`);
     });
+    await report('chromium::tabs_take_turns', () => tabsTakeTurns(context));
   } finally {
     await context.close();
     await rm(profile, { recursive: true, force: true });
   }
+}
+
+/** What tabs share is read and written by one of them at a time, although each waits in the middle; and a tab that goes
+ *  away holds nobody up. */
+async function tabsTakeTurns(context) {
+  // Not in the browser's storage, which tabs in two processes see at different times.
+  let shared = 0;
+  await context.exposeFunction('read', () => shared);
+  await context.exposeFunction('write', number => { shared = number; });
+  const open = async () => {
+    const tab = await context.newPage();
+    await tab.goto(`${pages.origin}/index.html`);
+    await tab.evaluate(async () => {
+      window.tabs = await import('/tabs/engine.js');
+      await window.tabs.default({ module_or_path: '/tabs/engine_bg.wasm' });
+    });
+    return tab;
+  };
+  const [one, other] = [await open(), await open()];
+  const count = async times => {
+    for (let time = 0; time < times; time++) {
+      const turn = await window.tabs.turn('count');
+      await window.write(await window.read() + 1);
+      turn.free();
+    }
+  };
+  await Promise.all([one.evaluate(count, 50), other.evaluate(count, 50)]);
+  eq(shared, 100, 'no turn was lost');
+
+  await one.evaluate(async () => { window.turn = await window.tabs.turn('count'); });
+  await other.evaluate(() => { window.waiting = window.tabs.turn('count').then(() => { window.hasTurn = true; }); });
+  await other.evaluate(() => new Promise(resolve => setTimeout(resolve, 100)));
+  eq(await other.evaluate(() => window.hasTurn), undefined, 'one tab at a time');
+  await one.close();
+  await other.evaluate(() => window.waiting);
+  await other.close();
 }
 
 function chosen() {
@@ -172,7 +210,8 @@ async function servePages() {
       const policy = html[pathname] && { 'content-security-policy': html[pathname] };
       return reply.writeHead(200, { ...type, ...policy }).end('<!doctype html><title>page</title>');
     }
-    const file = pathname.startsWith('/package/') ? join(PACKAGE, pathname.slice(9)) : join(here, pathname.slice(1));
+    const [, folder, name] = /^\/(package|tabs)\/(.+)$/.exec(pathname) ?? [];
+    const file = name ? join(folder === 'tabs' ? TABS : PACKAGE, name) : join(here, pathname.slice(1));
     const content = await readFile(file).catch(() => undefined);
     reply.writeHead(content ? 200 : 404, type).end(content);
   });

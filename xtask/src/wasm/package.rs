@@ -119,23 +119,37 @@ pub(crate) fn test_command(project: &Project, packages: &Packages<'_>) -> Result
     let package = build(project, packages)?;
     say!("{}", package.size.to_string().trim_end());
     package.size.check()?;
-    let mut testbed =
-        project.cargo(["build", "--package", "latchkey-testbed", "--bin", "testbed", "--all-features"]);
+    let tabs = tabs(project, packages)?;
+    // With the features that the other suites are compiled with, so that nothing is compiled twice.
+    let mut testbed = project.cargo(["build", "--workspace", "--all-features", "--bin", "testbed"]);
     setup::run_step(project, "wasm-testbed", "cargo build, of the doubles", &mut testbed)?;
     let mut command = Command::new("node");
     command
         .arg("run.mjs")
         .current_dir(TOOLS.folder(project))
         .env("LATCHKEY_PACKAGE", package.folder)
+        .env("LATCHKEY_TABS", tabs)
         .env("LATCHKEY_TESTBED", project.metadata()?.target.join("debug/testbed"))
         .env("LATCHKEY_CHROMIUM", CHROMIUM);
     Ok(command)
 }
 
+/// Builds the example of Web Locks, which two tabs load in the tests.
+fn tabs(project: &Project, packages: &Packages<'_>) -> Result<PathBuf> {
+    let (mut command, target) = Toolchain::provide(packages)?.cargo(project, "build");
+    command.args(["--target", TARGET, "--package", "latchkey-token-lifecycle", "--example", "tabs"]);
+    command.args(["--features", "browser"]);
+    setup::run_step(project, "wasm-tabs", "cargo build, of the example of Web Locks", &mut command)?;
+    let folder = project.target("npm/tabs");
+    recreate(&folder)?;
+    bind(&target.join(TARGET).join("debug/examples/tabs.wasm"), &folder)?;
+    Ok(folder)
+}
+
 /// Debian's browser.
 const CHROMIUM: &str = "/usr/bin/chromium";
 
-/// Writes `engine.js` and `engine_bg.wasm`.
+/// Writes `engine.js` and `engine_bg.wasm` there.
 fn bind(compiled: &Path, folder: &Path) -> Result<()> {
     let mut bindgen = Bindgen::new();
     bindgen.input_path(compiled).out_name("engine").typescript(false).remove_producers_section(true);
