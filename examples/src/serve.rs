@@ -9,14 +9,18 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use axum::Router;
+use axum::body::Body;
+use axum::extract::DefaultBodyLimit;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
-use hyper::service::service_fn;
+use hyper::service::{Service as _, service_fn};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{interval, sleep, timeout};
@@ -101,7 +105,32 @@ impl Server {
         A: Fn(Asked) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Answer> + Send + 'static,
     {
-        let Self { listener, certificate, body_limit } = self;
+        let limit = self.body_limit;
+        self.run(stop, move |request| respond(request, limit, answer.clone())).await;
+    }
+
+    /// Answers by a router of axum until `stop`, and then lets the requests under way finish.
+    pub async fn route(self, stop: impl Future<Output = ()>, router: Router) {
+        let router = TowerToHyperService::new(router.layer(DefaultBodyLimit::max(self.body_limit)));
+        self.run(stop, move |request| {
+            let answer = router.call(request);
+            async move {
+                let late = |_| Ok(text(StatusCode::SERVICE_UNAVAILABLE, "took too long\n").map(Body::new));
+                timeout(REQUEST_WITHIN, answer).await.unwrap_or_else(late)
+            }
+        })
+        .await;
+    }
+
+    async fn run<S, F, B>(self, stop: impl Future<Output = ()>, service: S)
+    where
+        S: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Result<Response<B>, Infallible>> + Send + 'static,
+        B: hyper::body::Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let Self { listener, certificate, .. } = self;
         let acceptor = certificate.as_ref().map(Certificate::acceptor);
         let (graceful, places) = (GracefulShutdown::new(), Arc::new(Semaphore::new(CONNECTIONS)));
         let mut http = hyper::server::conn::http1::Builder::new();
@@ -125,10 +154,9 @@ impl Server {
                 continue;
             };
             let (http, watcher) = (http.clone(), graceful.watcher());
-            let (acceptor, answer) = (acceptor.clone(), answer.clone());
+            let (acceptor, service) = (acceptor.clone(), service_fn(service.clone()));
             tokio::spawn(async move {
                 let _place = place;
-                let service = service_fn(move |request| respond(request, body_limit, answer.clone()));
                 // An error here is a client that went away, was too slow, or spoke no HTTP: its own affair.
                 let _ = stream.set_nodelay(true);
                 match acceptor {

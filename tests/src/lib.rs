@@ -7,6 +7,7 @@ mod hub;
 pub mod kubernetes;
 mod memory;
 mod openbao;
+mod redis;
 mod runner;
 mod terminal;
 
@@ -16,6 +17,7 @@ pub use browser::{Browser, Page};
 pub use hub::PlayedHub;
 pub use memory::MemoryTransport;
 pub use openbao::OwnOpenBao;
+pub use redis::{OwnRedis, redis_server};
 pub use runner::{run, run_groups};
 pub use terminal::Terminal;
 

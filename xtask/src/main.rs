@@ -44,7 +44,7 @@ enum Verb {
     Test(test::Arguments),
     /// Start, stop or show the real servers: OpenBao, Keycloak and a certified provider in Node
     Servers(servers::Arguments),
-    /// Install the Python and Node programs that some suites run, below target/tools
+    /// Install the Python and Node programs that some suites run, below target/tools, and Redis
     Tools(tools::Arguments),
     /// Check that the libraries compile for a browser, or build the npm package
     Wasm(wasm::Arguments),

@@ -6,18 +6,17 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use clap::Parser;
 use hyper::{Method, StatusCode};
 use latchkey_examples::kubernetes::{Answer, Mapping, TokenReview};
+use latchkey_examples::late_provider::{LateProvider, Unready};
 use latchkey_examples::logging::LogFormat;
 use latchkey_examples::serve::{self, Asked, Certificate, Server};
 use latchkey_examples::terminal::Interrupt;
 use latchkey_examples::{Failure, IssuerArguments, finish, help_after};
-use latchkey_oidc_flow::{Algorithm, Error, Expectations, IdToken, IdTokenProblem, Provider};
-use tokio::sync::Mutex;
-use tokio::time::Instant;
+use latchkey_oidc_flow::{Algorithm, Error, Expectations, IdToken, IdTokenProblem};
 use tracing::{debug, info, warn};
 
 /// Tells a Kubernetes API server whose ID token it was shown: a webhook token authenticator
@@ -111,7 +110,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let server = server.with_certificate(certificate).with_body_limit(TokenReview::LIMIT);
     let reviewer = Arc::new(Reviewer::new(arguments)?);
     // An address that is no issuer is told at once; a provider that is down may come up later.
-    match interrupt.or(async { Ok::<_, Failure>(reviewer.provider().await) }).await? {
+    match interrupt.or(async { Ok::<_, Failure>(reviewer.provider.get().await) }).await? {
         Err(Unready::Wrong(error)) => return Err((*error).into()),
         Err(Unready::NotNow) => {
             warn!("the provider does not answer yet: it is asked again when a token comes");
@@ -155,29 +154,10 @@ async fn answer(reviewer: &Reviewer, asked: Asked) -> serve::Answer {
 
 /// Says whose a token is.
 struct Reviewer {
-    issuer: IssuerArguments,
     expected: Vec<Expectations>,
     mapping: Mapping,
-    provider: Mutex<Slot>,
+    provider: LateProvider,
 }
-
-/// The provider, once it has answered.
-#[derive(Default)]
-struct Slot {
-    provider: Option<Provider>,
-    tried: Option<Instant>,
-}
-
-/// Why there is no provider.
-enum Unready {
-    /// The network, or its server: that passes.
-    NotNow,
-    /// What is there is not the provider that was named.
-    Wrong(Box<Error>),
-}
-
-/// How long a provider that does not answer is left alone.
-const LEFT_ALONE: Duration = Duration::from_secs(5);
 
 impl Reviewer {
     fn new(arguments: Arguments) -> Result<Self, Failure> {
@@ -194,32 +174,8 @@ impl Reviewer {
                 groups_prefix: arguments.groups_prefix,
                 required: arguments.required,
             },
-            issuer: arguments.issuer,
-            provider: Mutex::default(),
+            provider: LateProvider::new(issuer, arguments.issuer.transport()?),
         })
-    }
-
-    /// Returns the provider, and looks for it where it has not answered before.
-    async fn provider(&self) -> Result<Provider, Unready> {
-        let mut slot = self.provider.lock().await;
-        if let Some(provider) = &slot.provider {
-            return Ok(provider.clone());
-        }
-        if slot.tried.is_some_and(|tried| tried.elapsed() < LEFT_ALONE) {
-            return Err(Unready::NotNow);
-        }
-        slot.tried = Some(Instant::now());
-        let (Ok(issuer), Ok(transport)) = (self.issuer.issuer(), self.issuer.transport()) else {
-            return Err(Unready::NotNow);
-        };
-        match Provider::discover(issuer, transport).await {
-            Ok(provider) => Ok(slot.provider.insert(provider).clone()),
-            Err(error) if error.is_transient() => {
-                warn!(problem = %Failure::from(error).message(), "the provider does not answer");
-                Err(Unready::NotNow)
-            }
-            Err(error) => Err(Unready::Wrong(Box::new(error))),
-        }
     }
 
     /// Says whose a token is; `None` where that cannot be known now.
@@ -238,7 +194,7 @@ impl Reviewer {
         let Ok(token) = IdToken::parse(review.token().clone()) else {
             return Some(Answer::Unknown("this is no ID token"));
         };
-        let provider = self.provider().await.ok()?;
+        let provider = self.provider.get().await.ok()?;
         let mut why = AUDIENCE;
         for expected in &self.expected {
             match provider.verify(token.clone(), expected, None, SystemTime::now()).await {

@@ -5,23 +5,33 @@
 
 mod doctor;
 mod login;
+mod login_service;
 mod provision;
 mod relying_party;
+mod replicas;
 mod secrets;
 mod support;
 mod ways;
 
 use std::process::ExitCode;
 
-use latchkey_tests::{Place, run_groups};
+use latchkey_tests::{Place, redis_server, run_groups};
 
 fn main() -> ExitCode {
+    const NO_REDIS: &str = "there is no redis-server";
+    let mut with_redis = login_service::behaviours();
+    if redis_server().is_none() {
+        for behaviour in &mut with_redis {
+            behaviour.not_on = &[(Place::Loopback, NO_REDIS), (Place::Real, NO_REDIS)];
+        }
+    }
     let behaviours = [
         provision::behaviours(),
         secrets::behaviours(),
         login::behaviours(),
         ways::behaviours(),
         doctor::behaviours(),
+        with_redis,
     ]
     .concat();
     let relying_party = relying_party::behaviours();

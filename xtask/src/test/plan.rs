@@ -133,11 +133,11 @@ impl Plan {
     /// Last, for it waits for the servers.
     fn add_suite(&mut self, scope: Scope, filters: &[String]) {
         if scope == Scope::Fast {
-            self.leave_out("the suite's real servers, and JupyterHub and Node programs", "--fast");
+            self.leave_out("the suite's real servers, and JupyterHub, Node programs and Redis", "--fast");
         } else {
             let servers = "OpenBao, Keycloak and oidc-provider are installed and answer";
             self.add("real servers", servers, Action::Servers);
-            self.add("tools", "JupyterHub and Node programs are installed", Action::Tools);
+            self.add("tools", "JupyterHub, Node programs and Redis are installed", Action::Tools);
         }
         if scope == Scope::All {
             self.add("kubernetes", "etcd and kube-apiserver are built", Action::Kubernetes);

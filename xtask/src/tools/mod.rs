@@ -1,11 +1,11 @@
-//! `cargo xtask tools`: Python and Node programs that are not ours, and that some suites run.
+//! `cargo xtask tools`: programs that are not ours, and that some suites run: in Python, in Node, and Redis.
 
 pub(crate) mod kubernetes;
 mod npm;
 mod venv;
 
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::thread;
 use std::time::Instant;
 
@@ -14,7 +14,7 @@ use anyhow::Result;
 use crate::progress::{self, say};
 use crate::project::Project;
 use crate::servers::Lock;
-use crate::setup::{Packages, joined};
+use crate::setup::{Packages, joined, succeeds};
 
 use self::kubernetes::Kubernetes;
 pub(crate) use self::npm::NpmFolder;
@@ -92,7 +92,7 @@ impl Tool {
     }
 }
 
-/// Installs the Python and Node programs that some suites run, below target/tools.
+/// Installs the Python and Node programs that some suites run, below target/tools, and Debian's Redis.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Print shell lines that tell the suites where they are: eval "$(cargo xtask tools --env)"
@@ -123,6 +123,9 @@ pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<ExitCode> 
 /// Installs what is missing, side by side.
 pub(crate) fn provide(project: &Project, packages: &Packages<'_>) -> Result<()> {
     let _lock = Lock::acquire(project)?;
+    if !succeeds(Command::new("redis-server").arg("--version")) {
+        packages.install(&["redis-server"], "to run the service of many replicas")?;
+    }
     thread::scope(|scope| {
         let running = ALL.map(|(_, tool)| scope.spawn(move || tool.provide(project, packages)));
         // All come to an end before the first failure is reported.

@@ -1,0 +1,84 @@
+//! A Redis of a test's own, which may be ended and started again.
+
+use std::env;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use tempfile::TempDir;
+
+/// Returns where Redis is installed (Debian's `redis-server`).
+pub fn redis_server() -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).map(|folder| folder.join("redis-server")).find(|program| program.is_file())
+}
+
+/// A Redis that keeps nothing on disk, at a socket in a folder of its own. It ends with this value.
+pub struct OwnRedis {
+    folder: TempDir,
+    program: PathBuf,
+    child: Mutex<Option<Child>>,
+}
+
+impl OwnRedis {
+    /// The password that it wants.
+    pub const PASSWORD: &'static str = "redis-hush-hush";
+
+    /// Starts one.
+    pub fn start() -> anyhow::Result<Self> {
+        let program = redis_server().context("there is no redis-server (`cargo xtask tools`)")?;
+        let redis = Self { folder: tempfile::tempdir()?, program, child: Mutex::default() };
+        redis.run()?;
+        Ok(redis)
+    }
+
+    /// Returns its address, as programs take it.
+    pub fn address(&self) -> String {
+        format!("redis+unix://{}", self.socket().display())
+    }
+
+    /// Ends it at once. What it kept is lost.
+    pub fn end(&self) {
+        if let Some(mut child) = self.child.lock().expect("no test panics with it").take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        let _ = std::fs::remove_file(self.socket());
+    }
+
+    /// Starts it again, with nothing in it.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let child = Command::new(&self.program)
+            .args(["--port", "0", "--save", "", "--appendonly", "no", "--maxclients", "500"])
+            .args(["--requirepass", Self::PASSWORD, "--unixsocket"])
+            .arg(self.socket())
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        *self.child.lock().expect("no test panics with it") = Some(child);
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(60) {
+            if UnixStream::connect(self.socket()).is_ok() {
+                return Ok(());
+            }
+            sleep(Duration::from_millis(10));
+        }
+        bail!("Redis does not come up within 60 s")
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.folder.path().join("redis.sock")
+    }
+}
+
+impl Drop for OwnRedis {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
