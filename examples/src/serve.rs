@@ -64,6 +64,13 @@ pub struct Asked {
     pub body: Bytes,
 }
 
+impl Asked {
+    /// Returns a request without a body.
+    pub fn new(method: Method, path: impl Into<String>) -> Self {
+        Self { method, path: path.into(), body: Bytes::new() }
+    }
+}
+
 /// A server that listens, and has not begun to answer.
 pub struct Server {
     listener: TcpListener,

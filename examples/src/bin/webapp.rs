@@ -1,7 +1,7 @@
 //! `webapp`: a service on Kubernetes logs in with its service account's token, and serves the secret that it reads.
 //!
-//! [`Reader`] is the part that talks to Vault: one task, whatever number of people ask. Those who ask get what it read
-//! last, and cost Vault nothing.
+//! A [`Keeper`] logs in and keeps the token alive. [`Reader`] reads the secret: one task, whatever number of people ask.
+//! Those who ask get what it read last, and cost Vault nothing.
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
@@ -15,7 +15,8 @@ use hyper::{Method, StatusCode};
 use latchkey_examples::logging::LogFormat;
 use latchkey_examples::serve::{self, Asked, Server};
 use latchkey_examples::terminal::Interrupt;
-use latchkey_examples::{Failure, SecretPath, VaultArguments, finish, help_after};
+use latchkey_examples::{Exit, Failure, SecretPath, VaultArguments, finish, help_after};
+use latchkey_token_lifecycle::{Keeper, News, VaultTokens};
 use latchkey_transport::Secret;
 use latchkey_vault_client::auth::ServiceAccountToken;
 use latchkey_vault_client::{Data, Error, Login, Read, Vault};
@@ -94,10 +95,12 @@ async fn run(arguments: &Arguments) -> Result<(), Failure> {
     let vault = arguments.vault.connect()?;
     let server = Server::bind(SocketAddr::new(arguments.service_address, arguments.port)).await?;
     let (publish, published) = watch::channel(None);
+    let account = ServiceAccountToken::at(&arguments.jwt_path);
+    let tokens = VaultTokens::kubernetes(vault.clone(), &arguments.mount, &arguments.role, account);
+    let keeper = Keeper::of(tokens).with_observer(tell).spawn();
     let reader = Reader {
         vault,
-        token_file: ServiceAccountToken::at(&arguments.jwt_path),
-        mount: arguments.mount.clone(),
+        keeper: keeper.ok_or_else(|| Failure::new(Exit::Refused, "there is no tokio runtime"))?,
         role: arguments.role.clone(),
         secret: arguments.secret.clone(),
         refresh: Duration::from_secs(arguments.refresh),
@@ -159,59 +162,22 @@ fn written(data: &Data) -> Secret {
     Secret::new(text)
 }
 
-/// Talks to Vault: logs in, reads, renews, and begins again where it must.
+/// Writes what becomes of the token. Nothing in it is secret.
+fn tell(news: News) {
+    match news {
+        News::Lost => warn!("the token has ended"),
+        news => info!(?news, "token"),
+    }
+}
+
+/// Reads the secret, again and again, with the token that there is.
 struct Reader {
     vault: Vault,
-    token_file: ServiceAccountToken,
-    mount: String,
+    keeper: Keeper<Login>,
     role: String,
     secret: SecretPath,
     refresh: Duration,
     publish: watch::Sender<Option<Served>>,
-}
-
-/// A token of Vault, and when to extend it.
-struct Session {
-    vault: Vault,
-    login: Login,
-    renew_at: Option<Instant>,
-    ends_at: Option<Instant>,
-}
-
-impl Session {
-    fn begin(vault: &Vault, login: Login) -> Self {
-        let vault = vault.with_token(login.token());
-        let mut session = Self { vault, login, renew_at: None, ends_at: None };
-        session.take(session.login.lease.time_to_live());
-        session
-    }
-
-    /// Takes a lease: it is extended when two thirds of it are over, and not trusted in its last tenth.
-    fn take(&mut self, life: Option<Duration>) {
-        let now = Instant::now();
-        self.renew_at = life.map(|life| now + life * 2 / 3);
-        self.ends_at = life.map(|life| now + life * 9 / 10);
-    }
-
-    /// Extends the token if it is time. Returns whether it is still to be used.
-    async fn is_good(&mut self) -> bool {
-        let now = Instant::now();
-        if self.renew_at.is_some_and(|at| now >= at) {
-            let whole = self.login.lease.duration;
-            match self.vault.token().renew_self(whole).await {
-                // What is granted may be less than what was asked for: near its end, a token is replaced.
-                Ok(renewal) => {
-                    let life = renewal.lease.time_to_live();
-                    self.take(life);
-                    if life.is_some_and(|life| life < whole / 2) {
-                        self.ends_at = Some(now);
-                    }
-                }
-                Err(error) => warn!(%error, "the token is not renewed"),
-            }
-        }
-        self.ends_at.is_none_or(|at| now < at)
-    }
 }
 
 /// How long the first pause after a failure is. Each one after it is twice as long, up to `--refresh`.
@@ -219,12 +185,12 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
 impl Reader {
     async fn run(self, stop: Interrupt) {
-        let mut session = None;
+        let mut accessor = String::new();
         let mut pause = FIRST_PAUSE;
         loop {
             let wait = tokio::select! {
                 () = stop.wanted() => break,
-                done = self.turn(&mut session) => match done {
+                done = self.turn(&mut accessor) => match done {
                     Ok(()) => {
                         pause = FIRST_PAUSE;
                         self.refresh
@@ -242,29 +208,23 @@ impl Reader {
                 () = sleep(wait) => {}
             }
         }
-        if let Some(Session { vault, .. }) = session
-            && let Err(error) = vault.token().revoke_self().await
-        {
-            warn!(%error, "the token is not revoked");
-        }
+        // It gives the token back.
+        self.keeper.stop(true).await;
     }
 
-    /// Sees to it that there is a token, and reads the secret once.
-    async fn turn(&self, session: &mut Option<Session>) -> Result<(), Failure> {
-        if let Some(this) = session
-            && !this.is_good().await
-        {
-            *session = None;
+    /// Reads the secret once, as soon as there is a token.
+    async fn turn(&self, accessor: &mut String) -> Result<(), Failure> {
+        // What stopped a login may have been put right: the file, the role, Vault.
+        if self.keeper.fresh().is_none() {
+            self.keeper.nudge();
         }
-        let current = if let Some(session) = session {
-            session
-        } else {
-            let kubernetes = self.vault.kubernetes(&self.mount);
-            let login = kubernetes.login_from_file(&self.role, &self.token_file).await?;
+        let login = self.keeper.token().await.map_err(|error| not_logged_in(&error))?;
+        if *accessor != login.accessor {
             info!(accessor = login.accessor, role = self.role, "logged in");
-            session.insert(Session::begin(&self.vault, login))
-        };
-        match current.vault.kv2(self.secret.mount()).read(self.secret.path()).await {
+            accessor.clone_from(&login.accessor);
+        }
+        let vault = self.vault.with_token(login.token());
+        match vault.kv2(self.secret.mount()).read(self.secret.path()).await {
             Ok(Read::Found(found)) => {
                 let served = Served { text: Arc::new(written(found.data())), read_at: Instant::now() };
                 let version = found.metadata().version;
@@ -278,16 +238,13 @@ impl Reader {
             Ok(_) => {
                 // Somebody took it away: what was read before is not to be served on.
                 self.publish.send_replace(None);
-                Err(Failure::new(
-                    latchkey_examples::Exit::Refused,
-                    format!("there is no secret {}", self.secret),
-                )
-                .with_hint("whoever may write it must write a version"))
+                Err(Failure::new(Exit::Refused, format!("there is no secret {}", self.secret))
+                    .with_hint("whoever may write it must write a version"))
             }
             Err(error) => {
-                // The token may be dead: the next turn begins with a new one.
+                // The token may be dead: the keeper finds out, and gets another one.
                 if matches!(error, Error::PermissionDenied(_) | Error::TokenInvalid(_)) {
-                    *session = None;
+                    self.keeper.refused(&login, matches!(error, Error::TokenInvalid(_)));
                 }
                 Err(Failure::from(error).while_doing(&format!("reading {}", self.secret)))
             }
@@ -295,18 +252,65 @@ impl Reader {
     }
 }
 
+fn not_logged_in(error: &latchkey_token_lifecycle::Error) -> Failure {
+    Failure::of(Exit::Refused, error).with_hint(
+        "--jwt-path must name a token of the service account, and --role a role of --mount that is bound to it",
+    )
+}
+
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use clap::CommandFactory;
+    use hyper::{Method, StatusCode};
+    use latchkey_examples::serve::Asked;
     use latchkey_transport::{Exchange, Reply};
     use latchkey_vault_client::Read;
     use latchkey_vault_client::kv2::ReadSecret;
 
-    use super::{Arguments, written};
+    use super::{Arguments, answer, written};
 
     #[test]
     fn the_arguments_are_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    /// What stands between this and the end of the line.
+    fn after<'a>(text: &'a str, begin: &str) -> impl Iterator<Item = &'a str> {
+        text.lines().filter_map(move |line| line.trim().strip_prefix(begin)).map(str::trim)
+    }
+
+    #[test]
+    fn the_manifest_and_the_container_file_name_what_the_program_takes() {
+        let manifest = include_str!("../../webapp/webapp.yaml");
+        let container = include_str!("../../webapp/Dockerfile");
+        let command = Arguments::command();
+        let takes =
+            |name: &str| command.get_arguments().any(|this| this.get_env().is_some_and(|env| env == name));
+        let variables = after(manifest, "- {name: ").filter_map(|rest| rest.split_once(", value: "));
+        let variables: Vec<_> = variables.map(|(name, _)| name).collect();
+        assert!(variables.len() >= 6, "{variables:?}");
+        for name in
+            variables.into_iter().chain(after(container, "ENV ").filter_map(|rest| rest.split('=').next()))
+        {
+            assert!(takes(name), "{name}");
+        }
+        let given = after(manifest, "args: [").chain(after(container, "CMD ["));
+        for words in given {
+            let words = words.trim_end_matches(']').split(", ").map(|word| word.trim_matches('"'));
+            assert!(command.clone().try_get_matches_from(["webapp"].into_iter().chain(words)).is_ok());
+        }
+        let port = after(container, "EXPOSE ").next().unwrap();
+        assert!(manifest.contains(&format!("{{name: SERVICE_PORT, value: \"{port}\"}}")));
+        assert!(container.contains("ENTRYPOINT [\"/usr/local/bin/webapp\"]"));
+        let probes: Vec<_> =
+            after(manifest, "httpGet: {path: ").filter_map(|rest| rest.split(',').next()).collect();
+        assert_eq!(probes, ["/healthz", "/readyz"]);
+        for path in probes {
+            let asked = Asked::new(Method::GET, path);
+            assert_ne!(answer(&asked, None, Duration::ZERO).status(), StatusCode::NOT_FOUND, "{path}");
+        }
     }
 
     #[test]

@@ -21,6 +21,7 @@ behaviours! {
     a_secret_that_changed_is_served_after_the_next_read,
     a_secret_that_was_deleted_is_no_longer_served,
     the_token_of_the_service_account_is_read_anew_at_every_login,
+    a_login_after_the_first_shows_what_is_in_the_file_by_then,
     a_token_that_was_revoked_is_replaced,
     a_token_is_kept_alive_beyond_its_first_life,
     it_ends_when_it_is_told_to_and_gives_its_token_back,
@@ -160,6 +161,21 @@ impl Pod {
     }
 }
 
+impl Pod {
+    /// Revokes the tokens that the service has got, beside those that were there before.
+    async fn revoke(&self, before: &[Value]) {
+        if self.backend.place == Place::Real {
+            let path = format!("sys/leases/revoke-prefix/auth/{}", self.mount);
+            self.backend.admin(Method::Put, &path, Value::Null).await.unwrap();
+            return;
+        }
+        for accessor in self.accessors().await.iter().filter(|accessor| !before.contains(accessor)) {
+            let body = json!({"accessor": accessor});
+            self.backend.admin(Method::Post, "auth/token/revoke-accessor", body).await.unwrap();
+        }
+    }
+}
+
 pub struct Service {
     child: Child,
     address: String,
@@ -185,7 +201,7 @@ impl Service {
 
     /// Asks until that is the answer.
     pub async fn until(&self, path: &str, status: u16, body: &str) {
-        let until = Instant::now() + Duration::from_secs(20);
+        let until = Instant::now() + Duration::from_secs(60);
         loop {
             let answer = self.get(path).await;
             if answer.0 == status && (body.is_empty() || answer.1 == body) {
@@ -252,21 +268,28 @@ async fn the_token_of_the_service_account_is_read_anew_at_every_login(backend: B
     service.until("/", 200, AS_EVER).await;
 }
 
+async fn a_login_after_the_first_shows_what_is_in_the_file_by_then(backend: Backend) {
+    let pod = Pod::new(backend).await;
+    let before = pod.accessors().await;
+    let service = pod.start(&["--refresh", "1"]).await;
+    service.until("/", 200, AS_EVER).await;
+    pod.write_token(&somebody().vault().service_account_token("default", "other", None));
+    pod.write_secret("newer").await;
+    pod.revoke(&before).await;
+    // The token that it began with would be taken, and what is served is what it read with that.
+    sleep(Duration::from_secs(3)).await;
+    assert_eq!(service.get("/").await, (200, AS_EVER.to_owned()));
+    pod.write_token(&pod.good);
+    service.until("/", 200, "password:newer username:static-user").await;
+}
+
 async fn a_token_that_was_revoked_is_replaced(backend: Backend) {
     let pod = Pod::new(backend).await;
     let before = pod.accessors().await;
     let service = pod.start(&["--refresh", "1"]).await;
     service.until("/", 200, AS_EVER).await;
     pod.write_secret("newer").await;
-    let path = format!("sys/leases/revoke-prefix/auth/{}", pod.mount);
-    if pod.backend.place == Place::Real {
-        pod.backend.admin(Method::Put, &path, Value::Null).await.unwrap();
-    } else {
-        for accessor in pod.accessors().await.iter().filter(|accessor| !before.contains(accessor)) {
-            let body = json!({"accessor": accessor});
-            pod.backend.admin(Method::Post, "auth/token/revoke-accessor", body).await.unwrap();
-        }
-    }
+    pod.revoke(&before).await;
     service.until("/", 200, "password:newer username:static-user").await;
 }
 
