@@ -50,6 +50,17 @@ impl OwnRedis {
         let _ = std::fs::remove_file(self.socket());
     }
 
+    /// Lets it stand still, so that it takes calls and answers none, or lets it go on.
+    pub fn stand_still(&self, still: bool) -> anyhow::Result<()> {
+        let child = self.child.lock().expect("no test panics with it");
+        let pid = child.as_ref().context("it has ended")?.id().to_string();
+        let status = Command::new("kill").args([if still { "-STOP" } else { "-CONT" }, &pid]).status()?;
+        if !status.success() {
+            bail!("kill: {status}");
+        }
+        Ok(())
+    }
+
     /// Starts it again, with nothing in it.
     pub fn run(&self) -> anyhow::Result<()> {
         let child = Command::new(&self.program)

@@ -57,6 +57,10 @@ struct Arguments {
     #[arg(long, value_name = "SECONDS", default_value_t = 8 * 3600, value_parser = clap::value_parser!(u64).range(1..=30 * 86_400))]
     session_seconds: u64,
 
+    /// How many requests are worked on at a time; the others wait, and after 5 s hear that too many are here
+    #[arg(long, value_name = "COUNT", default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..))]
+    at_a_time: u16,
+
     /// How events are written
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
@@ -70,16 +74,16 @@ struct Arguments {
 
 const EXAMPLES: &str = "\
 Examples:
-  openssl rand -base64 32 > keys && chmod 600 keys
+  (umask 077; head -c 32 /dev/urandom | base64 > keys)
   LATCHKEY_CLIENT_SECRET=... REDIS_PASSWORD=... login-service \\
       --issuer https://id.example/realms/team --client-id app --base-url https://app.example \\
       --redis redis://redis.example:6379/0 --keys keys --listen 0.0.0.0:8080
 
   A new key, without a restart:
-  (openssl rand -base64 32; cat keys) > new && chmod 600 new && mv new keys";
+  (umask 077; head -c 32 /dev/urandom | base64 | cat - keys > new; mv new keys)";
 
 /// How often the file with the keys is looked at.
-const LOOK_AGAIN: Duration = Duration::from_secs(10);
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -102,6 +106,7 @@ async fn run(arguments: &Arguments) -> Result<(), Failure> {
         client_secret: arguments.provider.client_secret(&interrupt).await?,
         login_lifetime: Duration::from_secs(arguments.login_seconds),
         session_lifetime: Duration::from_secs(arguments.session_seconds),
+        at_a_time: arguments.at_a_time.into(),
     };
     let service = Arc::new(Service::new(settings, provider, arguments.store.connect(Arc::clone(&keys))?)?);
     let server = Server::bind(arguments.listen).await?;

@@ -140,7 +140,7 @@ impl Ring {
             Some(keys) if !keys.is_empty() => Ok(Self { text, keys, looked: Instant::now() }),
             _ => {
                 Err(Failure::new(Exit::Usage, format!("--keys {shown}: not a key of 32 bytes in each line"))
-                    .with_hint("`openssl rand -base64 32` makes a key"))
+                    .with_hint("`head -c 32 /dev/urandom | base64` makes a key"))
             }
         }
     }

@@ -76,11 +76,11 @@ impl Trouble {
     pub(super) fn page(self) -> Response<Body> {
         let (status, title, text) = self.told();
         let link = match self {
-            Self::NotUnderWay | Self::Refused | Self::NotProven | Self::SignedOut => {
+            Self::NotUnderWay | Self::Refused | Self::NotProven | Self::SignedOut | Self::NoProvider => {
                 "<p><a href=\"/login\">Sign in anew</a></p>"
             }
             Self::ForeignForm => "<p><a href=\"/\">Go on</a></p>",
-            Self::NoProvider | Self::NoStore | Self::Busy => "",
+            Self::NoStore | Self::Busy => "",
         };
         let mut page = page(status, title, &format!("<p>{text}</p>{link}"));
         if status == StatusCode::SERVICE_UNAVAILABLE {

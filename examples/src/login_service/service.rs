@@ -26,8 +26,6 @@ use super::store::{Store, Unavailable};
 use crate::failure::{Exit, Failure};
 use crate::late_provider::{LateProvider, Unready};
 
-/// How many requests are worked on at a time. More wait, for a moment.
-const AT_A_TIME: usize = 256;
 /// How long a request waits for its turn.
 const TURN_WITHIN: Duration = Duration::from_secs(5);
 /// How long an address to go back to may be.
@@ -46,6 +44,8 @@ pub struct Settings {
     pub login_lifetime: Duration,
     /// How long a session lasts.
     pub session_lifetime: Duration,
+    /// How many requests are worked on at a time. More wait, for a moment.
+    pub at_a_time: usize,
 }
 
 /// A service that people sign in to. It keeps nothing about anybody.
@@ -85,7 +85,7 @@ impl Service {
 
     /// Returns what answers. `/healthz` and `/readyz` are answered however many wait for the rest.
     pub fn router(self: Arc<Self>) -> Router {
-        let turns = Arc::new(Semaphore::new(AT_A_TIME));
+        let turns = Arc::new(Semaphore::new(self.settings.at_a_time));
         Router::new()
             .route("/", get(home))
             .route("/me", get(me))

@@ -6,6 +6,7 @@
 mod doctor;
 mod login;
 mod login_service;
+mod login_service_load;
 mod provision;
 mod relying_party;
 mod replicas;
@@ -19,7 +20,7 @@ use latchkey_tests::{Place, redis_server, run_groups};
 
 fn main() -> ExitCode {
     const NO_REDIS: &str = "there is no redis-server";
-    let mut with_redis = login_service::behaviours();
+    let mut with_redis = [login_service::behaviours(), login_service_load::behaviours()].concat();
     if redis_server().is_none() {
         for behaviour in &mut with_redis {
             behaviour.not_on = &[(Place::Loopback, NO_REDIS), (Place::Real, NO_REDIS)];

@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -88,10 +89,17 @@ impl Replicas {
         let new = self.folder.path().join("new");
         fs::write(&new, text).unwrap();
         fs::set_permissions(&new, fs::Permissions::from_mode(0o600)).unwrap();
-        fs::rename(new, self.folder.path().join("keys")).unwrap();
+        fs::rename(new, self.keys()).unwrap();
     }
 
     pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.bare();
+        command.args(["--listen", "127.0.0.1:0", "--log-format", "json"]).args(arguments);
+        command
+    }
+
+    /// The program with its environment, and without an argument.
+    pub fn bare(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_login-service"));
         command.env_clear().kill_on_drop(true).stdin(Stdio::null());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -100,17 +108,21 @@ impl Replicas {
         // Opened for a program of ours, which is told so.
         command.env("LATCHKEY_CLIENT_SECRET", self.provider.client_secret.expose_secret());
         command.env("LATCHKEY_BASE_URL", self.base.as_str()).env("LATCHKEY_REDIS", self.redis.address());
-        command
-            .env("REDIS_PASSWORD", OwnRedis::PASSWORD)
-            .env("LATCHKEY_KEYS", self.folder.path().join("keys"));
-        command.args(["--listen", "127.0.0.1:0", "--log-format", "json"]).args(arguments);
+        command.env("REDIS_PASSWORD", OwnRedis::PASSWORD).env("LATCHKEY_KEYS", self.keys());
         command
     }
 
     /// Starts a replica, and lets the balancer know.
     pub async fn start(&self, index: usize) {
         let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
-        let mut child = self.command(&arguments).spawn().unwrap();
+        let (child, address) = self.listening(self.command(&arguments)).await;
+        self.balancer.set(index, Some(&address));
+        self.running.lock().unwrap()[index] = Some(child);
+    }
+
+    /// Waits until a program says where it listens, and collects what it says.
+    pub async fn listening(&self, mut command: Command) -> (Child, String) {
+        let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let address = loop {
             let line = timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap().unwrap();
@@ -126,8 +138,7 @@ impl Replicas {
                 said.lock().unwrap().push_str(&(line + "\n"));
             }
         });
-        self.balancer.set(index, Some(&address));
-        self.running.lock().unwrap()[index] = Some(child);
+        (child, address)
     }
 
     /// Ends a replica without a word. The balancer finds out by itself.
@@ -151,6 +162,21 @@ impl Replicas {
                 assert!(self.terminate(index).await, "{}", self.said());
             }
         }
+    }
+
+    /// Asks one replica, and not the balancer.
+    pub async fn get_at(&self, index: usize, path: &str) -> Reply {
+        let url = Url::parse(&format!("http://{}{path}", self.address(index))).unwrap();
+        self.ask(Request::for_url(Method::Get, url)).await
+    }
+
+    /// The address of a replica.
+    pub fn address(&self, index: usize) -> String {
+        self.balancer.shared.replicas.lock().unwrap()[index].clone().unwrap()
+    }
+
+    pub fn keys(&self) -> PathBuf {
+        self.folder.path().join("keys")
     }
 
     pub fn said(&self) -> String {

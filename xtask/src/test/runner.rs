@@ -31,6 +31,9 @@ const SERVER_VARIABLES: [&str; 5] = [
 /// How long each fuzz target runs with `--all`; otherwise 2 s.
 const FUZZ_SECONDS: &str = "60";
 
+/// How many people sign in to the service of many replicas at the same time with `--all`; otherwise 200.
+const LOGINS: &str = "2000";
+
 /// One run.
 pub(super) struct Runner<'project> {
     project: &'project Project,
@@ -244,6 +247,7 @@ impl<'project> Runner<'project> {
             point_at(&mut command, addresses, &tools);
             if self.scope == Scope::All {
                 command.env("LATCHKEY_FUZZ_SECONDS", FUZZ_SECONDS);
+                command.env("LATCHKEY_LOGINS", LOGINS);
             }
             let finished = self.run_logged(step, &mut command)?;
             let output = fs::read(self.log(step)).unwrap_or_default();
