@@ -162,6 +162,7 @@ impl Arguments {
             ],
             auth: auth.into(),
             group: groups,
+            ..Blueprint::default()
         };
         blueprint.check()?;
         Ok(blueprint)
@@ -298,7 +299,7 @@ async fn provision(
     interrupt: &Interrupt,
     secret: &impl Fn(&str) -> Option<Secret>,
 ) -> Result<(), Failure> {
-    if let Some(keycloak) = &blueprint.keycloak {
+    if let Some(keycloak) = &blueprint.realm() {
         let name = env::var("KEYCLOAK_ADMIN").unwrap_or_else(|_| "admin".to_owned());
         let password = match secret("KEYCLOAK_ADMIN_PASSWORD") {
             Some(password) => password,

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::service::{self, Hub, Kubernetes, TokenRole};
 use crate::failure::{Exit, Failure};
 
 /// What an identity provider and a Vault should be. Everything in it is optional; no secret is ever in it.
@@ -29,6 +30,15 @@ pub struct Blueprint {
     /// External groups, each with its one alias.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub group: Vec<Group>,
+    /// Kubernetes auth methods, with their roles.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub kubernetes: Vec<Kubernetes>,
+    /// Token roles.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub token_role: Vec<TokenRole>,
+    /// A `JupyterHub` that gives each of its users a token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hub: Option<Hub>,
 }
 
 /// A realm of a Keycloak.
@@ -262,6 +272,13 @@ impl Blueprint {
         toml::to_string_pretty(self).map_err(|error| Failure::of(Exit::Refused, &error))
     }
 
+    /// Returns the realm, with the client of the hub, where there is one.
+    pub fn realm(&self) -> Option<Keycloak> {
+        let mut realm = self.keycloak.clone()?;
+        realm.client.extend(self.hub.as_ref().map(Hub::client));
+        Some(realm)
+    }
+
     /// Refuses what would be dangerous, or would be changed back and forth with every run.
     ///
     /// # Errors
@@ -272,12 +289,20 @@ impl Blueprint {
         for policy in &self.policy {
             policy_name(&policy.name).or_else(usage)?;
         }
+        let realm = self.realm();
         let kv = self.kv.iter().map(|kv| ("kv mount", mount(&kv.mount)));
         let auth = self.auth.iter().map(|auth| ("auth mount", mount(&auth.mount)));
-        let policies = self.policy.iter().map(|policy| ("policy", policy.name.as_str()));
+        let clusters = self.kubernetes.iter().map(|method| ("auth mount", mount(&method.mount)));
+        let of_hub = self.hub.iter().flat_map(|hub| [("policy", &*hub.policy), ("policy", &*hub.role)]);
+        let policies = self.policy.iter().map(|policy| ("policy", policy.name.as_str())).chain(of_hub);
         let groups = self.group.iter().map(|group| ("group", group.name.as_str()));
+        let role_of_hub = self.hub.iter().map(|hub| ("token role", hub.role.as_str()));
+        let token_roles = self.token_role.iter().map(|role| ("token role", role.name.as_str()));
+        let clients =
+            realm.iter().flat_map(|realm| &realm.client).map(|client| ("client", client.id.as_str()));
+        let services = clients.chain(clusters).chain(role_of_hub).chain(token_roles);
         let mut seen = BTreeSet::new();
-        for (what, name) in kv.chain(auth).chain(policies).chain(groups) {
+        for (what, name) in kv.chain(auth).chain(policies).chain(groups).chain(services) {
             if name.is_empty() {
                 return usage(format!("a {what} has a name"));
             }
@@ -304,7 +329,7 @@ impl Blueprint {
                 return usage(format!("role {} of {} needs {needs}", role.name, auth.mount));
             }
         }
-        Ok(())
+        service::check(self)
     }
 }
 
@@ -337,12 +362,12 @@ fn is_client_secret_env(name: &str) -> bool {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-fn is_false(flag: &bool) -> bool {
+pub(super) fn is_false(flag: &bool) -> bool {
     !flag
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-fn is_zero(number: &u64) -> bool {
+pub(super) fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
@@ -392,7 +417,8 @@ mod tests {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("provision.toml");
         let example = Blueprint::read(&path).unwrap();
         assert_eq!((example.auth.len(), example.group.len()), (2, 4));
-        assert!(example.keycloak.is_some() && example.cors.is_some());
+        assert!(example.keycloak.is_some() && example.cors.is_some() && example.hub.is_some());
+        assert_eq!((example.kubernetes.len(), example.token_role.len()), (1, 1));
         let again: Blueprint = toml::from_str(&example.to_toml().unwrap()).unwrap();
         assert_eq!(again, example);
     }

@@ -5,9 +5,11 @@ use latchkey_vault_client::auth::JwtRole;
 use latchkey_vault_client::sys::MountKind;
 
 use super::blueprint::{Auth, AuthKind, Blueprint, Cors, Group, Kv, Policy, Role};
+use super::service::{Kubernetes, KubernetesRole, TokenRole};
 use crate::failure::Failure;
 
-/// Reads a Vault's KV v2 mounts, policies, JWT and OIDC methods that trust an issuer, external groups, and CORS.
+/// Reads a Vault's KV v2 mounts, policies, JWT and OIDC methods that trust an issuer, external groups, Kubernetes methods,
+/// token roles that name policies, and CORS.
 ///
 /// The policies `default` and `root` are left out, which a blueprint never writes. To apply what comes out changes
 /// nothing.
@@ -52,11 +54,51 @@ pub async fn export(vault: &Vault) -> Result<Blueprint, Failure> {
             }
         }
     }
+    for (path, _) in methods.iter().filter(|(_, mount)| mount.mount_type == "kubernetes") {
+        blueprint.kubernetes.extend(kubernetes(vault, &bare(path)).await?);
+    }
+    for name in vault.token().roles().await? {
+        let found = vault.token().role(&name).await?.map(|role| TokenRole::of(name, role));
+        // One without policies gives those of whoever makes a token: no blueprint says that.
+        blueprint
+            .token_role
+            .extend(found.filter(|role| !role.policies.is_empty() || !role.policies_glob.is_empty()));
+    }
     let cors = sys.cors().await?;
     if cors.enabled {
         blueprint.cors = Some(Cors { origins: cors.allowed_origins });
     }
     Ok(blueprint)
+}
+
+async fn kubernetes(vault: &Vault, path: &str) -> Result<Option<Kubernetes>, Failure> {
+    let setup = vault.kubernetes(path).setup();
+    let Some(config) = setup.config().await? else { return Ok(None) };
+    let mut roles = Vec::new();
+    for name in setup.roles().await? {
+        let Some(found) = setup.role(&name).await? else { continue };
+        roles.push(KubernetesRole {
+            name,
+            service_accounts: found.bound_service_account_names,
+            namespaces: found.bound_service_account_namespaces,
+            audience: found.audience,
+            policies: found.tokens.policies,
+            ttl: found.tokens.ttl.map_or(0, |ttl| ttl.as_secs()),
+            no_default_policy: found.tokens.no_default_policy,
+        });
+    }
+    Ok(Some(Kubernetes {
+        mount: path.to_owned(),
+        host: config.kubernetes_host,
+        ca_pem: config.kubernetes_ca_cert,
+        outside: config.disable_local_ca_jwt,
+        reviewer_env: if config.token_reviewer_jwt_set {
+            "KUBERNETES_REVIEWER_TOKEN".into()
+        } else {
+            String::new()
+        },
+        role: roles,
+    }))
 }
 
 async fn method(vault: &Vault, path: &str, kind: AuthKind) -> Result<Option<Auth>, Failure> {

@@ -6,6 +6,7 @@
 mod blueprint;
 mod export;
 mod keycloak;
+mod service;
 mod vault;
 
 pub use blueprint::{
@@ -13,4 +14,5 @@ pub use blueprint::{
 };
 pub use export::export;
 pub use keycloak::{Admin, realm};
+pub use service::{Hub, Kubernetes, KubernetesRole, TokenRole};
 pub use vault::vault;

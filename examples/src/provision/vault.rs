@@ -1,4 +1,4 @@
-//! The Vault's side: mounts, policies, auth methods, groups, CORS.
+//! The Vault's side: mounts, policies, auth methods, groups, CORS; what is for services is in `service.rs`.
 
 use std::time::Duration;
 
@@ -14,7 +14,8 @@ use latchkey_vault_client::sys::{MountKind, MountRequest};
 use latchkey_vault_client::{Error, Read, Vault};
 use serde_json::json;
 
-use super::blueprint::{Auth, AuthKind, Blueprint, Group, Kv, Role, mount};
+use super::blueprint::{Auth, AuthKind, Blueprint, Group, Kv, Policy, Role, mount};
+use super::service::services;
 use crate::failure::Failure;
 use crate::setup::{Done, Setup, absent};
 
@@ -34,13 +35,8 @@ pub async fn vault(
     for kv in &blueprint.kv {
         store(setup, kv).await?;
     }
-    for policy in &blueprint.policy {
-        let vault = setup.vault().clone();
-        let sys = vault.sys();
-        let found = sys.policy(&policy.name).await?.map(|text| json!({ "policy": text }));
-        let write = async || sys.write_policy(&policy.name, &policy.rules).await;
-        let thing = format!("policy {}", policy.name);
-        setup.settle(&thing, found, &json!({ "policy": policy.rules }), write).await?;
+    for wanted in &blueprint.policy {
+        policy(setup, wanted).await?;
     }
     for auth in &blueprint.auth {
         method(setup, auth, ca_pem, secret).await?;
@@ -53,7 +49,18 @@ pub async fn vault(
     for wanted in blueprint.group.iter().filter(elsewhere) {
         group(setup, wanted).await?;
     }
+    services(setup, blueprint, secret).await?;
     cors(setup, blueprint).await
+}
+
+/// A policy: its text, whatever is at its end.
+pub(super) async fn policy(setup: &mut Setup, wanted: &Policy) -> Result<(), Failure> {
+    let vault = setup.vault().clone();
+    let sys = vault.sys();
+    let found = sys.policy(&wanted.name).await?.map(|text| json!({ "policy": text }));
+    let write = async || sys.write_policy(&wanted.name, &wanted.rules).await;
+    let thing = format!("policy {}", wanted.name);
+    setup.settle(&thing, found, &json!({ "policy": wanted.rules }), write).await
 }
 
 /// A KV v2 mount, and a secret to read. A secret that is there already is somebody's: it stays as it is.

@@ -182,6 +182,13 @@ impl Refusal {
         Self::new(status, format!("1 error occurred:\n\t* {error}\n\n"))
     }
 
+    /// The same for all that is wrong with what was sent: 400.
+    pub(super) fn all_wrapped(errors: &[String]) -> Self {
+        let (count, verb) = (errors.len(), if errors.len() == 1 { "error" } else { "errors" });
+        let lines: Vec<String> = errors.iter().map(|error| format!("\t* {error}\n")).collect();
+        Self::new(400, format!("{count} {verb} occurred:\n{}\n", lines.concat()))
+    }
+
     /// 404 with an empty list of errors: nothing is there.
     pub(super) fn not_found() -> Self {
         Self { status: 404, errors: Some(Vec::new()) }

@@ -454,23 +454,56 @@ fn check_metadata_cas(call: &Call, is_required: bool, changes: u64) -> Result<()
 }
 
 fn check_custom_metadata(custom: &Map<String, Value>) -> Result<(), Refusal> {
-    let refuse =
-        |why: String| Err(Refusal::wrapped(400, &format!("custom_metadata validation failed: {why}")));
     if custom.len() > 64 {
-        return refuse(format!("payload must contain at most 64 keys, provided {}", custom.len()));
+        let provided = custom.len();
+        return Err(Refusal::all_wrapped(&[format!(
+            "{INVALID}: payload must contain at most 64 keys, provided {provided}"
+        )]));
     }
+    let mut wrong = Vec::new();
     for (key, value) in custom {
-        let (of_key, of_value) = (key.len(), value.as_str().map_or(0, str::len));
+        let (value, quoted) = (value.as_str().unwrap_or_default(), quoted(key));
+        let (of_key, of_value) = (key.len(), value.len());
         if !(1..=128).contains(&of_key) {
-            return refuse(format!("length of key \"{key}\" is {of_key} but must be 0 < len(key) <= 128"));
-        }
-        if !(1..=512).contains(&of_value) {
-            return refuse(format!(
-                "length of value for key \"{key}\" is {of_value} but must be 0 < len(value) <= 512"
+            wrong.push(format!(
+                "{INVALID}: length of key {quoted} is {of_key} but must be 0 < len(key) <= 128"
             ));
         }
+        if !key.chars().all(is_printable) {
+            wrong.push(format!("{INVALID}: key {quoted} ({key}) contains unprintable characters"));
+        }
+        if !(1..=512).contains(&of_value) {
+            wrong.push(format!(
+                "{INVALID}: length of value for key {quoted} is {of_value} but must be 0 < len(value) <= 512"
+            ));
+        }
+        if !value.chars().all(is_printable) {
+            wrong.push(format!("{INVALID}: value for key {quoted} contains unprintable characters"));
+        }
     }
-    Ok(())
+    if wrong.is_empty() { Ok(()) } else { Err(Refusal::all_wrapped(&wrong)) }
+}
+
+const INVALID: &str = "custom_metadata validation failed";
+
+/// As Go sees it: letters, marks, numbers, punctuation, symbols, and no white space but the space.
+fn is_printable(sign: char) -> bool {
+    // What stands second is escaped only where it cannot be shown: a mark that joins the first can.
+    matches!(sign, '"' | '\'' | '\\') || format!("a{sign}").escape_debug().skip(1).eq([sign])
+}
+
+/// A text in Go's quotes.
+fn quoted(text: &str) -> String {
+    let escaped = |sign: char| match sign {
+        '"' | '\\' => format!("\\{sign}"),
+        '\n' => "\\n".to_owned(),
+        '\t' => "\\t".to_owned(),
+        '\r' => "\\r".to_owned(),
+        sign if is_printable(sign) => sign.to_string(),
+        sign if sign.is_ascii() => format!("\\x{:02x}", u32::from(sign)),
+        sign => format!("\\u{:04x}", u32::from(sign)),
+    };
+    format!("\"{}\"", text.chars().map(escaped).collect::<Vec<_>>().concat())
 }
 
 fn merge(target: &mut Value, patch: &Value) {

@@ -162,6 +162,29 @@ fn custom_metadata_has_limits() {
     assert_eq!((write(many(64).into()), write(many(65).into())), (204, 400));
 }
 
+/// Each of these was shown to OpenBao 2.7.2; the words are its own.
+#[test]
+fn custom_metadata_holds_what_can_be_shown() {
+    let bench = Bench::new(Voice::OpenBao);
+    let write =
+        |custom: Value| bench.root("POST", "secret/metadata/a", &json!({ "custom_metadata": custom }));
+    for shown in ["é", "e\u{301}", "юзер", "😀", "a b", "it's \"quoted\" \\"] {
+        assert_eq!(write(json!({ "k": shown })).0, 204, "{shown:?}");
+    }
+    for hidden in
+        ["\u{1b}[2J", "a\tb", "a\nb", "\u{200b}", "\u{a0}", "\u{feff}", "\u{2028}", "\u{ad}", "\u{378}"]
+    {
+        let (status, reply) = write(json!({ "k": hidden }));
+        let told = "1 error occurred:\n\t* custom_metadata validation failed: value for key \"k\" contains unprintable \
+                    characters\n\n";
+        assert_eq!((status, &reply["errors"][0]), (400, &json!(told)), "{hidden:?}");
+    }
+    let told = "2 errors occurred:\n\t* custom_metadata validation failed: key \"k\\x1b\" (k\u{1b}) contains unprintable \
+                characters\n\t* custom_metadata validation failed: length of value for key \"k\\x1b\" is 0 but must be 0 < \
+                len(value) <= 512\n\n";
+    assert_eq!(write(json!({ "k\u{1b}": "" })).1["errors"][0], told);
+}
+
 #[test]
 fn what_was_written_is_remembered_as_a_secret() {
     let bench = Bench::new(Voice::OpenBao);
