@@ -122,8 +122,10 @@ impl OutputFile {
         let failure =
             Failure::of(Exit::Refused, root(error)).while_doing(&format!("writing {}", self.path.display()));
         match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => failure
-                .with_hint("make room, or name a file on another disk; what was there before is unharmed"),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+                failure
+                    .with_hint("make room, or name a file on another disk; what was there before is unharmed")
+            }
             _ => failure,
         }
     }

@@ -230,12 +230,15 @@ impl Locked {
     }
 
     /// Gets new tokens out of what is kept, and keeps them before they are used: the old refresh token may be void by
-    /// then. `None` where that sign-in is over, or the provider does not repeat who it was.
+    /// then. So it is written once more before it is spent: a disk that is full takes no sign-in away. `None` where that sign-in is over, or the provider does not repeat who it was.
     ///
     /// # Errors
     ///
     /// Whatever is not the end of the sign-in: nobody has to be asked because the network is down.
     pub async fn refresh(&self, client: &Client, session: &mut Session) -> Result<Option<Secret>, Failure> {
+        if session.grant.is_some() {
+            self.write(session)?;
+        }
         let Some(grant) = session.grant.take() else { return Ok(None) };
         let now = SystemTime::now();
         // Not to be interrupted: the refresh token is spent, and the new one not kept yet.

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use clap::{Parser, ValueEnum};
 use latchkey_examples::output::{self, OutputFile};
-use latchkey_examples::session::{Locked, Sessions};
+use latchkey_examples::session::{Locked, Session, Sessions};
 use latchkey_examples::sign_in::{self, IN_BROWSER, SignInArguments};
 use latchkey_examples::terminal::{Interrupt, say, wait_for_paste, wait_for_person};
 use latchkey_examples::{
@@ -235,6 +235,10 @@ impl SignedIn {
                 let refresh_token = session.grant.map(|grant| grant.refresh_token().clone());
                 return Ok(Self { client, id_token, refresh_token, kept });
             }
+        }
+        if let Some(locked) = &kept {
+            // What is there is over. Where nothing can be kept, the person need not sign in to hear it.
+            locked.write(&mut Session::default())?;
         }
         let tokens =
             arguments.sign_in.at_provider(&client, SCOPES, sign_in::surroundings(), interrupt).await?;

@@ -3,6 +3,7 @@
 #![expect(unreachable_pub, reason = "the modules of a test are for each other")]
 #![expect(clippy::panic, reason = "a test ends where something unexpected happens")]
 
+mod disk;
 mod doctor;
 mod login;
 mod login_service;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         login::behaviours(),
         ways::behaviours(),
         doctor::behaviours(),
+        disk::behaviours(),
         with_redis,
     ]
     .concat();

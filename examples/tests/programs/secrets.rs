@@ -1,6 +1,6 @@
 //! `secrets`: a person's own store.
 
-use latchkey_tests::{Backend, behaviours};
+use latchkey_tests::{Backend, Terminal, behaviours};
 use latchkey_transport::Method;
 use latchkey_vault_client::secret_store::{Layout, Terms, UserName, UserTokens};
 use latchkey_vault_client::{Token, Vault};
@@ -18,6 +18,10 @@ behaviours! {
     secrets_gives_a_program_its_environment_without_a_shell,
     secrets_env_prints_nothing_unless_told_to,
     secrets_completes_for_every_shell,
+    secrets_asks_for_values_unseen_at_a_terminal,
+    secrets_prints_json_wherever_it_prints,
+    names_that_look_like_anothers_open_nothing_of_theirs,
+    keys_that_lead_elsewhere_open_nothing_there,
 }
 
 /// A mount of one's own, and a user of it with their token.
@@ -30,17 +34,21 @@ struct Notebook {
 
 async fn notebook(backend: Backend) -> Notebook {
     let (mount, user) = (backend.unique("stores"), backend.unique("alice"));
-    let options = json!({"type": "kv", "options": {"version": "2"}});
-    backend.admin(Method::Post, &format!("sys/mounts/{mount}"), options).await.unwrap();
-    backend.put_secret(&mount, "ready", json!({"is": "it"})).await.unwrap();
-    let root = Vault::new(backend.vault_address.clone(), backend.transport.clone())
-        .with_token(&Token::new(backend.root.clone()).unwrap());
-    let layout = Layout::new(&mount, "jupyter/users").unwrap();
-    let tokens = UserTokens::new(root, layout);
+    let tokens = stores(&backend, &mount).await;
     let login =
         tokens.issue_with_own_policy(&UserName::new(&user).unwrap(), &Terms::default()).await.unwrap();
     let token = login.token().expose_secret().to_owned();
     Notebook { backend, mount, user, token }
+}
+
+/// Makes a mount for stores, and returns who gives tokens for them.
+async fn stores(backend: &Backend, mount: &str) -> UserTokens {
+    let options = json!({"type": "kv", "options": {"version": "2"}});
+    backend.admin(Method::Post, &format!("sys/mounts/{mount}"), options).await.unwrap();
+    backend.put_secret(mount, "ready", json!({"is": "it"})).await.unwrap();
+    let root = Vault::new(backend.vault_address.clone(), backend.transport.clone())
+        .with_token(&Token::new(backend.root.clone()).unwrap());
+    UserTokens::new(root, Layout::new(mount, "jupyter/users").unwrap())
 }
 
 impl Notebook {
@@ -171,4 +179,139 @@ async fn secrets_completes_for_every_shell(backend: Backend) {
         let done = notebook.secrets(&["completion", shell], "").await;
         assert!(done.is_success() && done.text().contains("restore"), "{shell} {done:?}");
     }
+}
+
+async fn secrets_asks_for_values_unseen_at_a_terminal(backend: Backend) {
+    let notebook = notebook(backend).await;
+    let arguments = ["--mount", &notebook.mount, "put", "database", "user", "password"];
+    let mut command = program(&notebook.backend, env!("CARGO_BIN_EXE_secrets"), &arguments);
+    command.env("JUPYTERHUB_USER", &notebook.user).env("NOTEBOOK_VAULT_TOKEN", &notebook.token);
+    let mut terminal = Terminal::open().unwrap();
+    let child = terminal.run(&command).unwrap();
+    terminal.read_until("user (not shown): ").await.unwrap();
+    terminal.write("app\n").unwrap();
+    terminal.read_until("password (not shown): ").await.unwrap();
+    terminal.write("hunter2 of nobody\n").unwrap();
+    let shown = terminal.read_until("is at version 1").await.unwrap();
+    assert!(!shown.contains("hunter2") && !shown.contains("app"), "{shown}");
+    assert!(child.wait_with_output().await.unwrap().status.success());
+    notebook.prints(&["get", "database", "--field", "password"], "hunter2 of nobody").await;
+    notebook.prints(&["get", "database", "--field", "user"], "app").await;
+}
+
+async fn secrets_prints_json_wherever_it_prints(backend: Backend) {
+    let notebook = notebook(backend).await;
+    notebook.secrets(&["put", "odd"], r#"{"a \"b\"": "c\nd", "n": 1e30, "deep": {"x": [null]}}"#).await;
+    for arguments in [
+        &["get", "odd", "--json"][..],
+        &["get", "odd", "--field", "a \"b\"", "--json"],
+        &["get", "odd", "--field", "deep", "--json"],
+        &["list", "--json"],
+        &["fields", "odd", "--json"],
+        &["status", "--json"],
+    ] {
+        let done = notebook.secrets(arguments, "").await;
+        assert!(done.is_success(), "{done:?}");
+        let text = done.text();
+        serde_json::from_str::<&serde_json::value::RawValue>(text.trim())
+            .unwrap_or_else(|_| panic!("{text}"));
+    }
+    notebook.prints(&["get", "odd", "--field", "a \"b\"", "--json"], r#""c\nd""#).await;
+    notebook.prints(&["fields", "odd", "--json"], "[\"a \\\"b\\\"\",\"deep\",\"n\"]\n").await;
+}
+
+/// Names that a server, a person or a file system could take for `alice`.
+const LOOKALIKES: [&str; 9] = [
+    "Alice",
+    "ALICE",
+    "\u{430}lice",
+    "alice ",
+    "alice%2f..",
+    "%61lice",
+    "~61lice",
+    "alice*",
+    "alice\u{200b}",
+];
+
+/// Every one of them has a store, and a token in the two ways that there are. None opens another's, whatever is asked for.
+async fn names_that_look_like_anothers_open_nothing_of_theirs(backend: Backend) {
+    let (mount, role) = (backend.unique("stores"), backend.unique("users"));
+    let tokens = stores(&backend, &mount).await;
+    let terms = Terms::default();
+    tokens.prepare_role(&role, &terms).await.unwrap();
+    let mut people = Vec::new();
+    for name in ["alice"].into_iter().chain(LOOKALIKES) {
+        let user = UserName::new(name).unwrap();
+        let own = tokens.issue_with_own_policy(&user, &terms).await.unwrap();
+        let templated = tokens.issue_by_role(&role, &user, &terms).await.unwrap();
+        for login in [own, templated] {
+            let token = login.token().expose_secret().to_owned();
+            people.push(Notebook {
+                backend: Backend::at(backend.place).await.unwrap(),
+                mount: mount.clone(),
+                user: name.into(),
+                token,
+            });
+        }
+    }
+    // On loopback each backend is a world of its own: all of them mean this one.
+    let secrets = async |person: &Notebook, arguments: &[&str], input: &str| {
+        let address = backend.vault_address.as_str();
+        person.secrets_with(arguments, input, &[("VAULT_ADDR", address)]).await
+    };
+    for person in people.iter().step_by(2) {
+        let put = secrets(person, &["put", "key", "whose"], &person.user).await;
+        assert!(put.is_success(), "{}: {put:?}", person.user);
+    }
+    for person in &people {
+        let own = secrets(person, &["get", "key", "--field", "whose"], "").await;
+        assert_eq!((own.code, own.text()), (Some(0), person.user.clone()), "{own:?}");
+    }
+    // Everybody tries alice's, and alice tries everybody's.
+    let (alice, others) = people.split_at(2);
+    for person in others {
+        let tries = [(person, "alice"), (&alice[0], &*person.user), (&alice[1], &*person.user)];
+        for (thief, victim) in tries {
+            let stolen = secrets(thief, &["get", "key", "--user", victim], "").await;
+            assert!(stolen.stdout.is_empty(), "{} reads {victim}: {stolen:?}", thief.user);
+            stolen.assert_failed(1, &["permission denied"]);
+        }
+        let overwritten = secrets(person, &["put", "key", "whose", "--user", "alice"], "a thief").await;
+        overwritten.assert_failed(1, &["permission denied"]);
+    }
+    let untouched = secrets(&alice[0], &["get", "key", "--field", "whose"], "").await;
+    assert_eq!(untouched.text(), "alice");
+}
+
+async fn keys_that_lead_elsewhere_open_nothing_there(backend: Backend) {
+    let notebook = notebook(backend).await;
+    let victim = format!("{}/data/jupyter/users/victim/key", notebook.mount);
+    let theirs = json!({"data": {"whose": "the victim's"}});
+    notebook.backend.admin(Method::Post, &victim, theirs).await.unwrap();
+    for key in [
+        "../victim/key",
+        "a/../../victim/key",
+        "./../victim/key",
+        "..%2fvictim%2fkey",
+        "%2e%2e/victim/key",
+        "..%252fvictim%252fkey",
+        "..\\victim\\key",
+        "//victim/key",
+        "key?list=true",
+        "key#x",
+        "\u{2025}/victim/key",
+        "\u{ff0e}\u{ff0e}/victim/key",
+    ] {
+        for arguments in [&["get", key, "--field", "whose"][..], &["list", key], &["delete", key, "--purge"]]
+        {
+            let led = notebook.secrets(arguments, "").await;
+            assert!(!led.text().contains("victim") && led.code != Some(101), "{arguments:?} {led:?}");
+        }
+    }
+    let kept = notebook.backend.admin(Method::Get, &victim, Value::Null).await.unwrap();
+    assert_eq!(kept["data"]["data"]["whose"], "the victim's");
+    // What is no trick is a name like any other.
+    notebook.secrets(&["put", "%2e%2e", "a"], "b").await;
+    notebook.prints(&["get", "%2e%2e", "--field", "a"], "b").await;
+    notebook.prints(&["list"], "%2e%2e\n").await;
 }
