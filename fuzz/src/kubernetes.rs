@@ -1,5 +1,8 @@
 //! What kubectl and the API server write.
 
+#[cfg(test)]
+mod properties;
+
 use latchkey_examples::kubernetes::{Answer, ExecInfo, Identity, Mapping, TokenReview};
 use serde_json::Value;
 

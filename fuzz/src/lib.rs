@@ -3,6 +3,8 @@
 mod kubernetes;
 mod mutation;
 mod oidc;
+#[cfg(test)]
+mod properties;
 mod runner;
 mod vault;
 

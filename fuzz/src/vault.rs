@@ -1,5 +1,8 @@
 //! What `latchkey-vault-client` reads: replies, refusals, paths, pauses, the environment, spans of time.
 
+#[cfg(test)]
+mod properties;
+
 use std::fmt::Debug;
 use std::future::Future;
 use std::pin::pin;

@@ -1,6 +1,8 @@
 //! What `latchkey-oidc-flow` reads: callbacks, pasted text, documents, keys, tokens, replies, stored logins.
 
 mod calls;
+#[cfg(test)]
+mod properties;
 mod texts;
 mod tokens;
 

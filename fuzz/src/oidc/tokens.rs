@@ -127,7 +127,7 @@ fn signed(claims: &[u8]) -> Result<IdToken, Error> {
 }
 
 /// A token with that header and these claims.
-fn compact(header: &[u8], claims: &[u8]) -> String {
+pub(super) fn compact(header: &[u8], claims: &[u8]) -> String {
     format!("{}.{}.c2lnbmF0dXJl", base64url(header), base64url(claims))
 }
 

@@ -158,8 +158,12 @@ impl ReadSecret {
         else {
             return Err(self.misfit(&reply));
         };
-        let span = Data::find(&reply, data);
         let malformed = reply::malformed(&reply, WANTED);
+        // A secret is an object; a server that says something else in its place says nothing that anybody has written.
+        if data.is_some_and(|data| !data.get().starts_with('{')) {
+            return Err(malformed);
+        }
+        let span = Data::find(&reply, data);
         let data = Data::new(reply, span).ok_or(malformed)?;
         Ok(Read::Found(Secret { data, metadata }))
     }
@@ -246,6 +250,16 @@ mod tests {
             let error = ReadSecret::new(mount, path).unwrap_err();
             let expected = Error::InvalidPath { part, problem };
             assert_eq!(error.to_string(), expected.to_string(), "{mount:?} {path:?}");
+        }
+    }
+
+    #[test]
+    fn a_secret_that_is_no_object_is_malformed() {
+        for data in ["false", "[]", "\"text\"", "1"] {
+            let body =
+                format!(r#"{{"data":{{"data":{data},"metadata":{{"created_time":"","version":1}}}}}}"#);
+            let error = read(Reply::new(200, body)).unwrap_err();
+            assert!(matches!(error, Error::MalformedReply { status: 200, .. }), "{data} {error:?}");
         }
     }
 
