@@ -6,8 +6,6 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use async_trait::async_trait;
-use aws_lc_rs::rsa::KeySize;
-use aws_lc_rs::signature::RsaKeyPair;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use latchkey_oidc_flow::{AwsLc, CallbackParams, Client, Metadata, Pending, Provider};
@@ -15,8 +13,9 @@ use latchkey_transport::{Error, Random, RandomUnavailable, Reply, Request, Trans
 use serde_json::json;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::id_token::{CLIENT, ISSUED, ISSUER, Key as _, RsaKey, key_set_text, sign};
+use crate::id_token::ISSUED;
 use crate::report::{Goal, Measure, median};
+use crate::signed::{ACCESS_TOKEN, CLIENT, ISSUER, Key as _, RsaKey, key_set_text, sign, signature_only};
 
 const LOGINS: u32 = 500;
 const ROUNDS: usize = 7;
@@ -27,7 +26,7 @@ const YARDSTICK: f64 = 28.0;
 /// Measures time and allocations of a login, beside the bare check of the one signature in it, and the memory of logins
 /// under way, beside what a store keeps of one.
 pub(crate) fn measure() -> anyhow::Result<Vec<Measure>> {
-    let key = RsaKey(RsaKeyPair::generate(KeySize::Rsa2048)?);
+    let key = RsaKey::generate()?;
     let (client, token) = client(&key)?;
     let runtime = Builder::new_current_thread().build()?;
     let now = UNIX_EPOCH + Duration::from_secs(ISSUED + 1);
@@ -36,7 +35,7 @@ pub(crate) fn measure() -> anyhow::Result<Vec<Measure>> {
     let (mut ours, mut bare, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let our_time = timed(|| sign_in(&runtime, &client, now))?;
-        let bare_time = timed(|| crate::id_token::signature_only(&token, &parsed))?;
+        let bare_time = timed(|| signature_only(&token, &parsed))?;
         ours.push(our_time);
         bare.push(bare_time);
         ratios.push(our_time / bare_time);
@@ -110,9 +109,9 @@ fn client(key: &RsaKey) -> anyhow::Result<(Client, String)> {
     });
     // What the second draw gives: the nonce.
     let nonce = URL_SAFE_NO_PAD.encode([2; 32]);
-    let token = sign(key, &nonce)?;
+    let token = sign(key, &nonce, ISSUED)?;
     let reply = json!({
-        "access_token": crate::id_token::ACCESS_TOKEN.repeat(3), "token_type": "Bearer", "expires_in": 300,
+        "access_token": ACCESS_TOKEN.repeat(3), "token_type": "Bearer", "expires_in": 300,
         "refresh_token": "r".repeat(600), "scope": "openid email", "id_token": token, "session_state": "a.b",
     });
     let transport = Canned { keys: key_set_text(key), tokens: reply.to_string() };

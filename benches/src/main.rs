@@ -13,6 +13,7 @@ mod kv2_read;
 mod paging;
 mod report;
 mod server;
+mod signed;
 mod token;
 
 use std::path::PathBuf;

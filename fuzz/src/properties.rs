@@ -83,7 +83,8 @@ pub(crate) fn escaped(object: &Value) -> String {
 /// Year, month, day, hour, minute and second of a time in seconds since 1970, by counting.
 pub(crate) fn calendar(seconds: u64) -> [u64; 6] {
     let (mut days, rest) = (seconds / 86_400, seconds % 86_400);
-    let is_leap = |year: u64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let is_leap =
+        |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let mut year = 1970;
     while days >= 365 + u64::from(is_leap(year)) {
         days -= 365 + u64::from(is_leap(year));

@@ -13,7 +13,7 @@ const PACKAGE: &str = "latchkey-benches";
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Measure the Vault client beside the other Vault clients of the registry instead
+    /// Measure the Vault client and the relying party beside others of the registry instead
     #[arg(long)]
     peers: bool,
     /// Build each of the peers from nothing, to tell what that costs: a quarter of an hour
@@ -26,7 +26,8 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<ExitCode> {
     if arguments.peers {
-        return peers::run(project, arguments.from_nothing);
+        let filter = arguments.passed_on.first().map(String::as_str).unwrap_or_default();
+        return peers::run(project, arguments.from_nothing, filter);
     }
     if !project.metadata()?.has(PACKAGE) {
         bail!("there is nothing to measure yet: the workspace has no package `{PACKAGE}`");

@@ -1,4 +1,5 @@
-//! `cargo xtask bench --peers`: the same read by us and by what users would pick instead, each in a program of its own.
+//! `cargo xtask bench --peers`: the same read of a secret, and the same check of an ID token, by us and by what users would
+//! pick instead, each in a program of its own.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,27 +15,69 @@ use crate::project::Project;
 /// Their own workspace.
 const MANIFEST: &str = "benches/peers/Cargo.toml";
 
-/// Its programs: ourselves first; second the floor, which is no client; then the other clients.
-const PEERS: [&str; 5] = ["ours", "reqwest", "vaultrs", "vault-client-rs", "openbao"];
-
 /// How often each program runs. All run in turn, so that a busy minute of the machine strikes them all.
 const ROUNDS: usize = 15;
 
-/// What is measured of each: its name in the report, its unit, and how it is compared.
-const MEASURES: [(&str, &str, Goal); 7] = [
-    ("allocations", "count per read", Goal::AtMost(56.0)),
-    ("allocated", "bytes per read", Goal::AtMost(18_600.0)),
-    ("in_a_row", "reads/s", Goal::OfFloor(0.95)),
-    ("by_64_tasks", "reads/s", Goal::OfFloor(0.95)),
-    ("crates", "count", Goal::LeastOfClients),
-    ("binary", "bytes", Goal::LeastOfClients),
-    ("build", "CPU s from nothing", Goal::LeastOfClients),
-];
+/// Programs that do the same.
+struct Contest {
+    what: &'static str,
+    /// What stands before their names in the names of their packages.
+    prefix: &'static str,
+    /// The programs: ourselves first.
+    peers: &'static [&'static str],
+    /// Whether the second of them is the floor, which is no client.
+    has_floor: bool,
+    /// What is measured of each: its name in the report, its unit, and how it is compared.
+    measures: &'static [(&'static str, &'static str, Goal)],
+    /// Crates of ours that only measure: what they need is not counted.
+    pruned: Option<&'static str>,
+    report: &'static str,
+}
+
+const CONTESTS: [&Contest; 2] = [&SECRETS, &ID_TOKENS];
+
+const SECRETS: Contest = Contest {
+    what: "a secret is read",
+    prefix: "peer-",
+    peers: &["ours", "reqwest", "vaultrs", "vault-client-rs", "openbao"],
+    has_floor: true,
+    measures: &[
+        ("allocations", "count per read", Goal::AtMost(56.0)),
+        ("allocated", "bytes per read", Goal::AtMost(18_600.0)),
+        ("in_a_row", "reads/s", Goal::OfFloor(0.95)),
+        ("by_64_tasks", "reads/s", Goal::OfFloor(0.95)),
+        ("crates", "count", Goal::LeastOfClients),
+        ("binary", "bytes", Goal::LeastOfClients),
+        ("build", "CPU s from nothing", Goal::LeastOfClients),
+    ],
+    pruned: None,
+    report: "bench/peers.json",
+};
+
+const ID_TOKENS: Contest = Contest {
+    what: "an ID token is checked, in units of a bare aws-lc-rs check with a parsed key",
+    prefix: "peer-id-",
+    peers: &["ours", "huskarl", "openidconnect"],
+    has_floor: false,
+    measures: &[
+        ("rs256", "bare checks", Goal::RatioAtMost(1.25)),
+        ("es256", "bare checks", Goal::RatioAtMost(1.12)),
+        ("allocations", "count per check", Goal::AtMost(40.0)),
+        ("crates", "count", Goal::LeastOfClients),
+        ("crates_with_http", "count", Goal::LeastOfClients),
+        ("binary", "bytes", Goal::LeastOfClients),
+        ("build", "CPU s from nothing", Goal::LeastOfClients),
+    ],
+    pruned: Some("peer-id-harness"),
+    report: "bench/peers-id-tokens.json",
+};
 
 #[derive(Clone, Copy)]
 enum Goal {
     /// Our figure is at most this.
     AtMost(f64),
+    /// Our figure, which is a ratio within each round, is at most this.
+    RatioAtMost(f64),
     /// Our figure is at least this part of the floor's.
     OfFloor(f64),
     /// Our figure is at most that of every other client.
@@ -48,40 +91,58 @@ struct Figures {
 }
 
 /// Builds each program, runs them in turn, and prints all figures with what we want of them. If `is_from_nothing`, each
-/// is built in an empty folder of its own, which tells what its build costs; otherwise they share their crates.
-pub(crate) fn run(project: &Project, is_from_nothing: bool) -> Result<ExitCode> {
-    let mut programs = Vec::new();
-    let mut peers = Vec::new();
-    for name in PEERS {
-        say!("{name}: building …");
-        let (program, fixed) =
-            prepare(project, name, is_from_nothing).with_context(|| format!("{name} cannot be built"))?;
-        programs.push(program);
-        peers.push(Figures { rounds: Vec::new(), fixed });
+/// is built in an empty folder of its own, which tells what its build costs; otherwise they share their crates. With a
+/// filter, only contests whose report has it in its name.
+pub(crate) fn run(project: &Project, is_from_nothing: bool, filter: &str) -> Result<ExitCode> {
+    for contest in CONTESTS.into_iter().filter(|contest| contest.report.contains(filter)) {
+        contest.run(project, is_from_nothing)?;
     }
-    for round in 1..=ROUNDS {
-        say!("round {round} of {ROUNDS} …");
-        for ((name, program), peer) in PEERS.iter().zip(&programs).zip(&mut peers) {
-            peer.rounds.push(measure(program).with_context(|| format!("{name} cannot be measured"))?);
-        }
-    }
-    print(&peers);
-    write(&peers, &project.target("bench/peers.json"))?;
     Ok(ExitCode::SUCCESS)
 }
 
+impl Contest {
+    fn run(&self, project: &Project, is_from_nothing: bool) -> Result<()> {
+        let mut programs = Vec::new();
+        let mut peers = Vec::new();
+        for name in self.peers {
+            say!("{name}: building …");
+            let (program, fixed) = prepare(project, self, name, is_from_nothing)
+                .with_context(|| format!("{name} cannot be built"))?;
+            programs.push(program);
+            peers.push(Figures { rounds: Vec::new(), fixed });
+        }
+        for round in 1..=ROUNDS {
+            say!("round {round} of {ROUNDS} …");
+            for ((name, program), peer) in self.peers.iter().zip(&programs).zip(&mut peers) {
+                peer.rounds.push(measure(program).with_context(|| format!("{name} cannot be measured"))?);
+            }
+        }
+        print(self, &peers);
+        write(self, &peers, &project.target(self.report))
+    }
+}
+
 /// Builds one program; returns where it is, and what there is to say of it before it runs.
-fn prepare(project: &Project, name: &str, is_from_nothing: bool) -> Result<(PathBuf, Map<String, Value>)> {
-    let package = format!("peer-{name}");
+fn prepare(
+    project: &Project,
+    contest: &Contest,
+    name: &str,
+    is_from_nothing: bool,
+) -> Result<(PathBuf, Map<String, Value>)> {
+    let package = format!("{}{name}", contest.prefix);
     let target =
-        project.target(if is_from_nothing { format!("peers-alone/{name}") } else { "peers".to_owned() });
+        project.target(if is_from_nothing { format!("peers-alone/{package}") } else { "peers".to_owned() });
     if is_from_nothing && target.exists() {
         fs::remove_dir_all(&target)?;
     }
     let seconds = build(project, &package, &target)?;
     let program = target.join("release").join(&package);
     let mut fixed = Map::new();
-    fixed.insert("crates".to_owned(), json!(crates(project, &package)?));
+    fixed.insert("crates".to_owned(), json!(crates(project, contest, &package, &[])?));
+    if contest.measures.iter().any(|(measure, ..)| *measure == "crates_with_http") {
+        let count = crates(project, contest, &package, &["--features", "http"])?;
+        fixed.insert("crates_with_http".to_owned(), json!(count));
+    }
     fixed.insert("binary".to_owned(), json!(fs::metadata(&program)?.len()));
     if is_from_nothing {
         fixed.insert("build".to_owned(), json!(seconds));
@@ -105,9 +166,11 @@ fn build(project: &Project, package: &str, target: &Path) -> Result<f64> {
 }
 
 /// Counts the crates that stand in a program, those of the measuring aside.
-fn crates(project: &Project, package: &str) -> Result<usize> {
+fn crates(project: &Project, contest: &Contest, package: &str, more: &[&str]) -> Result<usize> {
     let output = project
         .cargo(["tree", "--manifest-path", MANIFEST, "--package", package])
+        .args(more)
+        .args(contest.pruned.iter().flat_map(|pruned| ["--prune", pruned]))
         .args(["--edges", "normal,build", "--prefix", "none", "--format", "{p}"])
         .output()?;
     if !output.status.success() {
@@ -138,8 +201,24 @@ impl Figures {
     /// The greatest of all rounds, or nothing if this was not measured. A busy machine makes a rate lower and never
     /// higher, and leaves a count as it is.
     fn of(&self, measure: &str) -> Option<f64> {
+        self.all_of(measure).into_iter().next_back()
+    }
+
+    /// The middle of all rounds, for ratios: a busy machine makes them higher or lower.
+    fn middle_of(&self, measure: &str) -> Option<f64> {
+        let all = self.all_of(measure);
+        all.get(all.len() / 2).copied()
+    }
+
+    fn all_of(&self, measure: &str) -> Vec<f64> {
         let said = self.rounds.iter().filter_map(|round| round.get(measure));
-        said.chain(self.fixed.get(measure)).filter_map(Value::as_f64).max_by(f64::total_cmp)
+        let mut all: Vec<_> = said.chain(self.fixed.get(measure)).filter_map(Value::as_f64).collect();
+        all.sort_by(f64::total_cmp);
+        all
+    }
+
+    fn figure(&self, measure: &str, goal: Goal) -> Option<f64> {
+        if matches!(goal, Goal::RatioAtMost(_)) { self.middle_of(measure) } else { self.of(measure) }
     }
 
     /// Its part of another's figure.
@@ -148,20 +227,21 @@ impl Figures {
     }
 }
 
-fn print(peers: &[Figures]) {
+fn print(contest: &Contest, peers: &[Figures]) {
     let Some((ours, others)) = peers.split_first() else { return };
-    let Some((floor, clients)) = others.split_first() else { return };
-    say!("\n{:<12} {}  goal", "measure", PEERS.map(|name| format!("{name:>15}")).join(" "));
-    for (measure, unit, goal) in MEASURES {
-        let Some(value) = ours.of(measure) else {
-            say!("{measure:<12} not measured: only with --from-nothing");
+    let (floor, clients) = others.split_at(usize::from(contest.has_floor).min(others.len()));
+    let names: Vec<_> = contest.peers.iter().map(|name| format!("{name:>15}")).collect();
+    say!("\n{}:\n{:<16} {}  goal", contest.what, "measure", names.join(" "));
+    for &(measure, unit, goal) in contest.measures {
+        let Some(value) = ours.figure(measure, goal) else {
+            say!("{measure:<16} not measured: only with --from-nothing");
             continue;
         };
         let (text, holds) = match goal {
-            Goal::AtMost(most) => (format!("at most {most}"), value <= most),
+            Goal::AtMost(most) | Goal::RatioAtMost(most) => (format!("at most {most}"), value <= most),
             Goal::OfFloor(part) => {
-                let ratio = ours.part_of(floor, measure).unwrap_or_default();
-                (format!("at least {part} of reqwest, is {ratio:.3}"), ratio >= part)
+                let ratio = floor.first().and_then(|floor| ours.part_of(floor, measure)).unwrap_or_default();
+                (format!("at least {part} of {}, is {ratio:.3}", contest.peers[1]), ratio >= part)
             }
             Goal::LeastOfClients => {
                 let least =
@@ -169,27 +249,27 @@ fn print(peers: &[Figures]) {
                 (format!("the least of the clients, is {:.3} of the next", value / least), value <= least)
             }
         };
-        let cell = |peer: &Figures| format!("{:>15.1}", peer.of(measure).unwrap_or(f64::NAN));
+        let decimals = if matches!(goal, Goal::RatioAtMost(_)) { 3 } else { 1 };
+        let cell =
+            |peer: &Figures| format!("{:>15.*}", decimals, peer.figure(measure, goal).unwrap_or(f64::NAN));
         let cells: Vec<_> = peers.iter().map(cell).collect();
         let verdict = if holds { "holds" } else { "MISSED" };
-        say!("{measure:<12} {}  {text}: {verdict} ({unit})", cells.join(" "));
-        let ratio = |peer: &Figures| peer.part_of(ours, measure).unwrap_or(f64::NAN);
+        say!("{measure:<16} {}  {text}: {verdict} ({unit})", cells.join(" "));
+        let ratio = |peer: &Figures| peer.figure(measure, goal).unwrap_or(f64::NAN) / value;
         let ratios: Vec<_> = peers.iter().map(|peer| format!("{:>15.3}", ratio(peer))).collect();
-        say!("{:<12} {}", "  of ours", ratios.join(" "));
+        say!("{:<16} {}", "  of ours", ratios.join(" "));
     }
 }
 
 /// Writes the figures.
-fn write(peers: &[Figures], path: &Path) -> Result<()> {
+fn write(contest: &Contest, peers: &[Figures], path: &Path) -> Result<()> {
     let figures = |peer: &Figures| -> Value {
-        MEASURES
-            .iter()
-            .map(|(measure, ..)| ((*measure).to_owned(), json!(peer.of(measure))))
-            .collect::<Map<_, _>>()
-            .into()
+        let figure =
+            |&(measure, _, goal): &(&str, _, _)| ((*measure).to_owned(), json!(peer.figure(measure, goal)));
+        contest.measures.iter().map(figure).collect::<Map<_, _>>().into()
     };
-    let report: Map<_, _> =
-        PEERS.iter().map(|name| (*name).to_owned()).zip(peers.iter().map(figures)).collect();
+    let names = contest.peers.iter().map(|name| (*name).to_owned());
+    let report: Map<_, _> = names.zip(peers.iter().map(figures)).collect();
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
@@ -215,6 +295,25 @@ mod tests {
         let floor = figures(&[100.0, 7.0]);
         assert_eq!(ours.of("by_64_tasks"), Some(90.0));
         assert_eq!(ours.part_of(&floor, "by_64_tasks"), Some(0.9));
+    }
+
+    #[test]
+    fn a_ratio_is_that_of_the_middle_round() {
+        let ours = figures(&[1.3, 1.2, 9.0]);
+        assert_eq!(ours.figure("by_64_tasks", Goal::RatioAtMost(1.25)), Some(1.3));
+        assert_eq!(ours.figure("by_64_tasks", Goal::AtMost(1.25)), Some(9.0));
+    }
+
+    #[test]
+    fn every_contest_begins_with_us_and_has_a_program_for_each() {
+        let manifest = include_str!("../../benches/peers/Cargo.toml");
+        for contest in CONTESTS {
+            assert_eq!(contest.peers.first(), Some(&"ours"));
+            let folder = contest.prefix.trim_start_matches("peer-");
+            for peer in contest.peers {
+                assert!(manifest.contains(&format!("\"{folder}{peer}\"")), "{peer}");
+            }
+        }
     }
 
     #[test]

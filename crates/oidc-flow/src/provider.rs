@@ -4,8 +4,7 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
-use async_lock::Mutex;
-use latchkey_transport::{Perform as _, Secret, SharedTransport};
+use latchkey_transport::{Flight, Perform as _, Secret, SharedTransport};
 
 use crate::id_token::{
     Algorithm, Expectations, FetchKeys, IdToken, IdTokenProblem, KeySet, SharedVerifier, VerifiedIdToken,
@@ -29,8 +28,8 @@ struct Inner {
     transport: SharedTransport,
     verifier: SharedVerifier,
     keys: RwLock<Cache>,
-    /// Held by whoever fetches keys; the others wait for what it brings.
-    flight: Mutex<()>,
+    /// For whoever fetches keys; the others wait for what it brings.
+    flight: Flight,
 }
 
 impl Provider {
@@ -70,7 +69,7 @@ impl Provider {
         expect(clippy::arc_with_non_send_sync, reason = "in a browser everything stays on one thread")
     )]
     pub fn new(metadata: Metadata, transport: SharedTransport, verifier: SharedVerifier) -> Self {
-        let (keys, flight) = (RwLock::default(), Mutex::default());
+        let (keys, flight) = (RwLock::default(), Flight::default());
         Self(Arc::new(Inner { metadata, transport, verifier, keys, flight }))
     }
 
@@ -226,7 +225,7 @@ impl Provider {
         if let Some(keys) = self.read(current) {
             return Ok((keys, Age::Old));
         }
-        let _flight = self.0.flight.lock().await;
+        let _turn = self.0.flight.turn().await;
         // Somebody else may have fetched them, or failed to, while this call waited.
         if let Some(keys) = self.read(current) {
             return Ok((keys, Age::Old));
@@ -242,7 +241,7 @@ impl Provider {
 
     /// Returns keys that are newer than `known`: those that somebody else has fetched meanwhile, or fetched now.
     async fn newer_keys(&self, known: &Arc<KeySet>, now: SystemTime) -> Result<Option<Arc<KeySet>>, Error> {
-        let _flight = self.0.flight.lock().await;
+        let _turn = self.0.flight.turn().await;
         let (held, rests, failed) =
             self.read(|cache| (cache.keys.clone(), cache.rests(now), cache.last_fetch_failed));
         match held {

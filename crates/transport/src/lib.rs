@@ -16,6 +16,7 @@ pub mod danger;
 mod error;
 
 // Engines and helpers.
+mod flight;
 mod random;
 #[cfg(all(feature = "reqwest", not(target_arch = "wasm32")))]
 mod reqwest;
@@ -24,6 +25,7 @@ pub mod suite;
 
 pub use error::{Error, Misuse, TlsProblem};
 pub use exchange::Exchange;
+pub use flight::{Flight, Turn};
 pub use headers::ReplyHeaders;
 pub use message::{Body, Method, Reply, Request};
 pub use random::{Random, RandomUnavailable};

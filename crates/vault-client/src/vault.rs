@@ -2,11 +2,10 @@
 
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use latchkey_transport::{Secret, SharedTransport};
+use latchkey_transport::{Flight, Secret, SharedTransport};
 use url::Url;
 
 use crate::auth::{AppRoleAuth, JwtAuth, KubernetesAuth, OidcAuth, UserpassAuth};
@@ -214,14 +213,26 @@ impl Vault {
 #[derive(Clone)]
 pub(crate) struct Held {
     token: Token,
-    /// Whether it was found dead at the last look, and how many looks there were.
-    found: Arc<async_lock::Mutex<(bool, u64)>>,
-    looks: Arc<AtomicU64>,
+    looks: Arc<Looks>,
+}
+
+/// The looks at a token, one at a time.
+#[derive(Default)]
+struct Looks {
+    flight: Flight,
+    last: Mutex<Look>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Look {
+    found_dead: bool,
+    /// How many looks there were.
+    number: u64,
 }
 
 impl Held {
     fn new(token: &Token) -> Self {
-        Self { token: token.clone(), found: Arc::default(), looks: Arc::default() }
+        Self { token: token.clone(), looks: Arc::default() }
     }
 
     pub(crate) fn secret(&self) -> &Secret {
@@ -234,15 +245,26 @@ impl Held {
     where
         F: Future<Output = Result<TokenInfo, Error>>,
     {
-        let before = self.looks.load(Ordering::Acquire);
-        let mut found = self.found.lock().await;
-        if found.1 > before {
-            return found.0;
+        let before = self.looks.last();
+        let _turn = self.looks.flight.turn().await;
+        let last = self.looks.last();
+        if last.number > before.number {
+            return last.found_dead;
         }
         let outcome = look().await;
-        *found = (matches!(outcome, Err(Error::PermissionDenied(_) | Error::TokenInvalid(_))), before + 1);
-        self.looks.store(found.1, Ordering::Release);
-        found.0
+        let found_dead = matches!(outcome, Err(Error::PermissionDenied(_) | Error::TokenInvalid(_)));
+        self.looks.note(Look { found_dead, number: last.number + 1 });
+        found_dead
+    }
+}
+
+impl Looks {
+    fn last(&self) -> Look {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, look: Look) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = look;
     }
 }
 

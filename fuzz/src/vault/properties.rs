@@ -47,12 +47,16 @@ fn config_of(variables: &[(String, String)]) -> Result<Config, Error> {
     })
 }
 
+fn at(small: u64) -> usize {
+    made(small.try_into())
+}
+
 /// RFC 9110, 5.6.7, as servers write it.
 fn http_date(seconds: u64) -> String {
     let [year, month, day, hour, minute, second] = calendar(seconds);
-    let weekday = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"][(seconds / 86_400 % 7) as usize];
+    let weekday = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"][at(seconds / 86_400 % 7)];
     let names = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let month = names[month as usize - 1];
+    let month = names[at(month - 1)];
     format!("{weekday}, {day:02} {month} {year} {hour:02}:{minute:02}:{second:02} GMT")
 }
 
@@ -215,7 +219,7 @@ proptest! {
             _ => 3_600_000_000_000,
         };
         let sum = parts.iter().map(|(number, unit)| u128::from(*number) * u128::from(nanos(unit))).sum::<u128>();
-        let text: String = parts.iter().map(|(number, unit)| format!("{number}{unit}")).collect();
+        let text = parts.iter().map(|(number, unit)| format!("{number}{unit}")).collect::<Vec<_>>().concat();
         let read = config_of(&[("VAULT_WRAP_TTL".to_owned(), text.clone())]).ok().and_then(|config| config.wrap_ttl);
         prop_assert_eq!(read.map(|span| span.as_nanos()), (sum <= i64::MAX as u128).then_some(sum));
         duration(text.as_bytes());
