@@ -12,6 +12,7 @@ mod setup;
 pub mod browser;
 pub mod doctor;
 pub mod headless;
+pub mod hub_spawn;
 pub mod kubernetes;
 pub mod late_provider;
 pub mod logging;
@@ -24,6 +25,7 @@ pub mod serve;
 pub mod session;
 pub mod sign_in;
 pub mod terminal;
+pub mod token_file;
 
 pub use content::{Encoding, content};
 pub use environment::{IssuerArguments, ProviderArguments, VaultArguments};

@@ -5,9 +5,11 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::peers;
 use crate::progress::say;
 use crate::project::Project;
+use crate::servers::Session;
+use crate::setup::Packages;
+use crate::{peers, tools};
 
 const PACKAGE: &str = "latchkey-benches";
 
@@ -19,12 +21,18 @@ pub(crate) struct Arguments {
     /// Build each of the peers from nothing, to tell what that costs: a quarter of an hour
     #[arg(long, requires = "peers")]
     from_nothing: bool,
+    /// Measure what hub-spawn adds to a spawn instead: so many spawns, and as many bare ones, in a real JupyterHub
+    #[arg(long, value_name = "SPAWNS", num_args = 0..=1, default_missing_value = "50", conflicts_with = "peers")]
+    hub: Option<u32>,
     /// Passed on to the measuring program
     #[arg(value_name = "ARGUMENTS", trailing_var_arg = true, allow_hyphen_values = true)]
     passed_on: Vec<String>,
 }
 
 pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<ExitCode> {
+    if let Some(spawns) = arguments.hub {
+        return hub(project, spawns);
+    }
     if arguments.peers {
         let filter = arguments.passed_on.first().map(String::as_str).unwrap_or_default();
         return peers::run(project, arguments.from_nothing, filter);
@@ -46,6 +54,24 @@ pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<ExitCode> 
     }
     if report.is_file() {
         say!("report: {}", report.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The measure is made by the hub's tests, which have everything that a spawn needs.
+fn hub(project: &Project, spawns: u32) -> Result<ExitCode> {
+    let packages = Packages::new(project);
+    tools::provide(project, &packages)?;
+    let session = Session::open(project, &packages)?;
+    let status = project
+        .cargo(["test", "--workspace", "--all-features", "--test", "hub", "--", "--nocapture"])
+        .envs(session.addresses.for_tests())
+        .envs(tools::environment(project))
+        .env("LATCHKEY_HUB_SPAWNS", spawns.to_string())
+        .status()
+        .context("cargo does not start")?;
+    if !status.success() {
+        bail!("the hub's spawns could not be measured ({status})");
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -103,6 +103,19 @@ fn seconds(claim: Option<&Value>) -> Option<i64> {
 }
 
 impl Grant {
+    /// Takes up a sign-in that another program made and keeps, such as a hub: its refresh token, and the ID token that it
+    /// goes on from ([OpenID Connect Core, 12.2](https://openid.net/specs/openid-connect-core-1_0.html#RefreshTokenResponse)).
+    /// That one was checked, and may have ended since.
+    pub fn of(id_token: &VerifiedIdToken, client_id: impl Into<String>, refresh_token: Secret) -> Self {
+        Self {
+            issuer: id_token.issuer().to_owned(),
+            client_id: client_id.into(),
+            refresh_token,
+            scopes: Vec::new(),
+            origin: Origin::of(id_token),
+        }
+    }
+
     /// Returns who issued the refresh token.
     pub fn issuer(&self) -> &str {
         &self.issuer

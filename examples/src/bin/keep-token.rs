@@ -1,8 +1,6 @@
 //! `keep-token`: keeps a token of Vault alive without end. A hub's admin token, or a user's, by the same keeper.
 
-use std::fs::File;
-use std::io::{self, IsTerminal, Read as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
@@ -10,12 +8,11 @@ use std::time::{Duration, SystemTime};
 use clap::Parser;
 use latchkey_examples::logging::LogFormat;
 use latchkey_examples::terminal::{Interrupt, ask};
+use latchkey_examples::token_file::{read_secret, read_token, token_of};
 use latchkey_examples::{Exit, Failure, VaultArguments, finish, help_after};
 use latchkey_token_lifecycle::{Freshness, Keeper, Lease, News, VaultTokens};
-use latchkey_transport::Secret;
 use latchkey_vault_client::{Login, Token};
 use tracing::{info, warn};
-use zeroize::Zeroizing;
 
 /// Keeps a token of Vault or OpenBao alive until it is stopped
 ///
@@ -106,37 +103,13 @@ async fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 /// Reads the token: from the file, from standard input, or as the person types it.
 async fn token(file: Option<&Path>, interrupt: &Interrupt) -> Result<Token, Failure> {
-    let text = match file {
-        Some(path) => {
-            let name = path.display();
-            let unreadable =
-                |error: io::Error| Failure::of(Exit::Usage, &error).while_doing(&name.to_string());
-            let file = File::open(path).map_err(unreadable)?;
-            // Of what was opened, not of what has that name now.
-            let found = file.metadata().map_err(unreadable)?;
-            if !found.is_file() || found.permissions().mode() & 0o077 != 0 {
-                return Err(Failure::new(
-                    Exit::Usage,
-                    format!("{name} can be opened by others than its owner"),
-                )
-                .with_hint(format!("chmod 600 {name}, and make a new token if somebody may have read it")));
-            }
-            read(file)?
+    match file {
+        Some(path) => read_token(path),
+        None if io::stdin().is_terminal() => {
+            token_of(ask("Vault token", "use --token-file", interrupt).await?)
         }
-        None if io::stdin().is_terminal() => ask("Vault token", "use --token-file", interrupt).await?,
-        None => read(io::stdin().lock())?,
-    };
-    Token::new(text).map_err(|error| {
-        Failure::from(error).or_hint("pipe the token in, or name a file that holds it with --token-file")
-    })
-}
-
-fn read(source: impl io::Read) -> Result<Secret, Failure> {
-    /// Tokens have about a hundred signs, batch tokens some hundred.
-    const LONGEST: u64 = 64 * 1024;
-    let mut text = Zeroizing::new(String::new());
-    source.take(LONGEST).read_to_string(&mut text)?;
-    Ok(Secret::new(text.trim()))
+        None => token_of(read_secret(io::stdin().lock())?),
+    }
 }
 
 /// Returns how long the token lives, where there is something to be kept.

@@ -49,6 +49,8 @@ pub(super) enum Action {
     Browser { all: bool },
     /// Waits for etcd and kube-apiserver, which are built where Go is, and tells the steps after it where they are.
     Kubernetes,
+    /// Runs the hub's tests once more, on the line of JupyterHub before.
+    OldHub,
     /// Packs and verifies these packages as a registry would get them.
     Packages(Vec<String>),
 }
@@ -79,6 +81,7 @@ impl Plan {
         if scope != Scope::All {
             // A place for soak tests, too, which are not there yet.
             plan.leave_out("a real Kubernetes API server", "only with --all");
+            plan.leave_out("the hub's servers on JupyterHub 5", "only with --all");
             plan.leave_out("a minute for each fuzz target instead of 2 s", "only with --all");
             plan.leave_out("2000 people who sign in at the same time instead of 200", "only with --all");
         }
@@ -145,6 +148,9 @@ impl Plan {
         }
         let suite = tests("test --workspace --all-features --no-fail-fast --test *", filters);
         self.add("suite", "every behaviour on every backend", suite);
+        if scope == Scope::All && filters.is_empty() {
+            self.add("JupyterHub 5", "the servers of a hub of the line before", Action::OldHub);
+        }
     }
 
     fn add(&mut self, name: &str, purpose: &'static str, action: Action) {

@@ -53,6 +53,24 @@ struct Background<'scope, 'project> {
     kubernetes: Later<'scope, Kubernetes>,
 }
 
+impl Background<'_, '_> {
+    /// What tests are told of servers and tools, as far as those are there by now.
+    fn found(&self) -> (Option<&Addresses>, Vec<(&'static str, PathBuf)>) {
+        let addresses = match &self.servers {
+            Later::Done(session) => Some(&session.addresses),
+            _ => None,
+        };
+        let mut tools = match &self.tools {
+            Later::Done(tools) => tools.clone(),
+            _ => Vec::new(),
+        };
+        if let Later::Done(Kubernetes::There(both)) = &self.kubernetes {
+            tools.extend(both.iter().cloned());
+        }
+        (addresses, tools)
+    }
+}
+
 /// The value of a thread, waited for once.
 enum Later<'scope, T> {
     Running(ScopedJoinHandle<'scope, Result<T>>),
@@ -185,6 +203,11 @@ impl<'project> Runner<'project> {
             }
             Action::Packages(names) => self.packages(step, names),
             Action::Bindings => self.bindings(step),
+            Action::OldHub if self.is_broken => {
+                self.leave_out(step, "the tests do not compile");
+                Ok(())
+            }
+            Action::OldHub => self.old_hub(step, background),
             Action::Browser { all } => self.browser(step, background.packages, *all),
         }
     }
@@ -210,6 +233,27 @@ impl<'project> Runner<'project> {
         Ok(())
     }
 
+    fn old_hub(&mut self, step: &Step, background: &Background<'_, 'project>) -> Result<()> {
+        let begun = Instant::now();
+        if let Err(error) = tools::JUPYTERHUB_5.provide(self.project, background.packages) {
+            say!("    FAILED: {error:#}");
+            self.line(step, Counts::check(false), begun.elapsed());
+            return Ok(());
+        }
+        let (addresses, tools) = background.found();
+        let mut command = self.project.cargo(["test", "--workspace", "--all-features", "--test", "hub"]);
+        point_at(&mut command, addresses, &tools);
+        command.env(tools::HUB_VARIABLE, tools::JUPYTERHUB_5.folder(self.project));
+        let finished = self.run_logged(step, &mut command)?;
+        let output = fs::read(self.log(step)).unwrap_or_default();
+        let mut counts = Counts::of_output(&String::from_utf8_lossy(&output));
+        if !finished.success && counts.failed == 0 {
+            counts.failed = 1;
+        }
+        self.lines.push(Line { name: step.name.clone(), counts, ran_tests: true, took: begun.elapsed() });
+        Ok(())
+    }
+
     fn check(&mut self, step: &Step, mut command: Command) -> Result<()> {
         let finished = self.run_logged(step, &mut command)?;
         self.line(step, Counts::check(finished.success), finished.took);
@@ -223,17 +267,7 @@ impl<'project> Runner<'project> {
         filters: &[String],
         background: &Background<'_, '_>,
     ) -> Result<()> {
-        let addresses = match &background.servers {
-            Later::Done(session) => Some(&session.addresses),
-            _ => None,
-        };
-        let mut tools = match &background.tools {
-            Later::Done(tools) => tools.clone(),
-            _ => Vec::new(),
-        };
-        if let Later::Done(Kubernetes::There(both)) = &background.kubernetes {
-            tools.extend(both.iter().cloned());
-        }
+        let (addresses, tools) = background.found();
         let mut sum = Counts::default();
         let mut took = Duration::ZERO;
         // One call per filter: not every runner of tests takes several.

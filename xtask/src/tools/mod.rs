@@ -26,6 +26,15 @@ pub(crate) const JUPYTERHUB: Venv = Venv {
     packages: &["jupyterhub==6.1.1", "oauthenticator==17.4.0", "jupyter-server==2.21.1", "ipykernel==7.4.0"],
 };
 
+/// The same with the line before, for a run of the hub's tests on it.
+pub(crate) const JUPYTERHUB_5: Venv = Venv {
+    name: "jupyterhub-5",
+    packages: &["jupyterhub==5.5.4", "oauthenticator==17.4.0", "jupyter-server==2.21.1", "ipykernel==7.4.0"],
+};
+
+/// The variable that tells the suites where [`JUPYTERHUB`] is.
+pub(crate) const HUB_VARIABLE: &str = "LATCHKEY_JUPYTERHUB";
+
 /// What runs in Node: a certified provider, an OpenID client, and JupyterHub's proxy.
 pub(crate) const NODE_PEERS: NpmFolder = NpmFolder { name: "node-peers", source: "tests/npm" };
 
@@ -53,7 +62,7 @@ pub(crate) const UI_TESTS: NpmFolder = NpmFolder { name: "ui-tests", source: "ju
 
 /// Where the suites look for a tool: a variable, and how it is installed.
 const ALL: [(&str, Tool); 2] =
-    [("LATCHKEY_JUPYTERHUB", Tool::Python(&JUPYTERHUB)), ("LATCHKEY_NODE_PEERS", Tool::Node(&NODE_PEERS))];
+    [(HUB_VARIABLE, Tool::Python(&JUPYTERHUB)), ("LATCHKEY_NODE_PEERS", Tool::Node(&NODE_PEERS))];
 
 /// The variables, for a run that must not see those of the person's shell.
 pub(crate) const VARIABLES: [&str; ALL.len()] = [ALL[0].0, ALL[1].0];

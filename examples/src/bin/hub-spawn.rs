@@ -1,0 +1,210 @@
+//! `hub-spawn`: what a hub asks before it starts somebody's server.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use latchkey_examples::hub_spawn::{
+    Accounts, Asked, Config, Handed, Purpose, SignIn, SignedIn, Start, UsersConfig, hand_over, write_for,
+    write_start, write_stop,
+};
+use latchkey_examples::logging::LogFormat;
+use latchkey_examples::{Exit, Failure, finish, help_after, output};
+use latchkey_jupyterhub_auth::{Page, Reason, UnixUser};
+use tracing::{error, warn};
+
+const EXAMPLES: &str = "\
+Examples:
+  hub-spawn --config /etc/jupyterhub/hub-spawn.toml < question.json
+  hub-spawn --config hub-spawn.toml --dry-run < question.json      says what it would do, and does nothing
+
+The question, which hub_spawn.py asks: {\"user\": NAME, \"auth_state\": {...}, \"client_secret\": TEXT}
+The answer, a line each: {\"refreshed\": {...}} where there are new tokens, then {\"start\": {...}} or {\"stop\": {...}}";
+
+/// Decides whether a JupyterHub may start somebody's server, and prepares what the server gets
+///
+/// It checks the ID token of the person's sign-in in full, asks the provider whether their session lives, refreshes what has
+/// ended, makes the Unix user where that is missing, and fetches from Vault or OpenBao what the configuration names. It asks
+/// and answers by JSON on standard input and output: no secret is ever an argument or a variable of a process that is not
+/// the person's own. Whatever goes wrong is an answer with a page for that person; the details are on standard error.
+#[derive(Parser, Debug)]
+#[command(name = "hub-spawn", version, verbatim_doc_comment, after_help = help_after(EXAMPLES))]
+struct Arguments {
+    /// What is to be done for each server: TOML, without a secret in it
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+
+    /// Say what would be done, and do nothing: no account is made, no token refreshed, nothing fetched from Vault
+    #[arg(long)]
+    dry_run: bool,
+
+    /// How long the provider, and then Vault, may take altogether
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+    timeout: u64,
+
+    /// How events are written
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    finish(run(&Arguments::parse()).await)
+}
+
+async fn run(arguments: &Arguments) -> Result<(), Failure> {
+    arguments.log_format.begin();
+    let config = Config::read(&arguments.config)?;
+    let asked = Asked::read(io::stdin().lock())?;
+    match answer(arguments, &config, &asked).await? {
+        _ if arguments.dry_run => Ok(()),
+        Ok(start) => write_start(&start, asked.carrier()),
+        Err(page) => {
+            warn!(reason = page.reason().code(), "the server is not started");
+            write_stop(&page)
+        }
+    }
+}
+
+/// Returns what the server gets, or the page that is shown instead.
+async fn answer(
+    arguments: &Arguments,
+    config: &Config,
+    asked: &Asked,
+) -> Result<Result<Start, Page>, Failure> {
+    let limit = Duration::from_secs(arguments.timeout);
+    let mut start = Start::default();
+
+    let secret = asked.client_secret.as_ref();
+    let sign_in = SignIn::new(&config.provider, secret, limit, arguments.dry_run);
+    let signed_in = match &asked.auth_state {
+        Some(state) => sign_in.of(&asked.user, state).await?,
+        None => SignedIn::Stop(Page::new(Reason::NotSignedIn)),
+    };
+    let token = match signed_in {
+        SignedIn::Proven(token) => Some(token),
+        SignedIn::Unproven(reason) => {
+            start.notes.push(reason.code());
+            None
+        }
+        SignedIn::Stop(page) => {
+            plan(arguments, "sign-in", page.message())?;
+            return Ok(Err(page));
+        }
+    };
+    plan(arguments, "sign-in", if token.is_some() { "fine" } else { "not proven; started without tokens" })?;
+    if asked.purpose == Purpose::Refresh {
+        return Ok(Ok(start));
+    }
+
+    let user = match &config.users {
+        None => None,
+        Some(users) => match unix_user(arguments, users, asked).await? {
+            Ok(user) => Some((user, users)),
+            Err(page) => {
+                plan(arguments, "user", page.message())?;
+                return Ok(Err(page));
+            }
+        },
+    };
+
+    let unusable = |problem| Failure::of(Exit::Refused, &problem).while_doing("the server's environment");
+    if let Some(token) = token.as_deref().filter(|_| config.hand_over_id_token) {
+        start.environment = start.environment.with_id_token(token.as_secret()).map_err(unusable)?;
+    }
+    let Some(vault) = &config.vault else { return Ok(Ok(start)) };
+    if arguments.dry_run {
+        plan(arguments, "vault", &format!("to ask {}", vault.address))?;
+        return Ok(Ok(start));
+    }
+    let handed = hand_over(vault, &asked.user, token.as_deref(), start.environment, limit).await;
+    let Handed { environment, file, without } = match handed {
+        Ok(handed) => handed,
+        Err(page) => return Ok(Err(page)),
+    };
+    start.environment = environment;
+    start.notes.extend(without.map(Reason::code));
+    if let (Some(content), Some((user, users))) = (file, user) {
+        match write_for(&user, &users.runtime, "vault-secret", &content) {
+            Ok(path) => {
+                start.environment = start.environment.with_secret_file(&path).map_err(unusable)?;
+            }
+            Err(error) => {
+                error!(%error, runtime = %users.runtime.display(), "the secret's file is not written");
+                return Ok(Err(Page::new(Reason::HubBroken)));
+            }
+        }
+    }
+    Ok(Ok(start))
+}
+
+/// Returns the person's Unix user, who is there from here on.
+async fn unix_user(
+    arguments: &Arguments,
+    config: &UsersConfig,
+    asked: &Asked,
+) -> Result<Result<UnixUser, Page>, Failure> {
+    let uid = asked.auth_state.as_ref().and_then(|state| state.claim(&config.uid_claim));
+    let user = match UnixUser::new(&asked.user, &config.uid_claim, uid, &config.homes) {
+        Ok(user) => user,
+        Err(problem) => return Ok(Err(Page::no_user(&problem))),
+    };
+    let accounts = if arguments.dry_run {
+        Accounts::to_look_at()
+    } else {
+        Accounts::take_turn(&config.runtime, &config.shell).await?
+    };
+    let steps = match user.steps(&accounts.find(&user)?) {
+        Ok(steps) => steps,
+        Err(problem) => {
+            warn!(%problem, uid = user.uid(), "there is no Unix user for the person");
+            return Ok(Err(Page::no_user(&problem)));
+        }
+    };
+    for step in &steps {
+        plan(arguments, "user", &format!("to {step} ({} {})", user.name(), user.uid()))?;
+        if !arguments.dry_run
+            && let Err(failure) = accounts.take(*step, &user).await
+        {
+            error!(problem = failure.message(), hint = failure.hint(), "the Unix user is not made");
+            return Ok(Err(Page::new(Reason::NoUser)));
+        }
+    }
+    // Whatever the system's programs made of it: only what is as it should be is served.
+    if !steps.is_empty() && !arguments.dry_run {
+        match user.steps(&accounts.find(&user)?) {
+            Ok(left) if left.is_empty() => {}
+            other => {
+                error!(?other, "the Unix user is not as it should be after it was made");
+                return Ok(Err(Page::new(Reason::NoUser)));
+            }
+        }
+    }
+    Ok(Ok(user))
+}
+
+/// In a dry run, says what there is to a question.
+fn plan(arguments: &Arguments, question: &str, text: &str) -> Result<(), Failure> {
+    if arguments.dry_run { output::print(format!("{question:<8}  {text}\n").as_bytes()) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Arguments;
+
+    #[test]
+    fn the_arguments_are_consistent_and_none_is_a_secret() {
+        let command = Arguments::command();
+        command.clone().debug_assert();
+        for secret in ["token", "client-secret", "auth-state"] {
+            assert!(
+                command.get_arguments().all(|argument| argument.get_long() != Some(secret)),
+                "--{secret}"
+            );
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! What Vault gives for a server.
+
+use std::time::Duration;
+
+use latchkey_jupyterhub_auth::{EnvironmentProblem, Page, Reason, ServerEnvironment};
+use latchkey_oidc_flow::VerifiedIdToken;
+use latchkey_transport::Secret;
+use latchkey_vault_client::secret_store::{Layout, UserName, UserTokens};
+use latchkey_vault_client::{Error, Read, Vault};
+use tokio::time::timeout;
+use tracing::warn;
+use zeroize::Zeroizing;
+
+use super::{OwnToken, SecretConfig, VaultConfig, WhenDown};
+use crate::token_file::read_token;
+use crate::{Failure, content};
+
+/// What was got.
+pub struct Handed {
+    /// The variables, with these added.
+    pub environment: ServerEnvironment,
+    /// The secret that goes into a file.
+    pub file: Option<Zeroizing<Vec<u8>>>,
+    /// What the server goes without.
+    pub without: Option<Reason>,
+}
+
+/// Gets it: within the time, or as the configuration says what happens while Vault is down.
+///
+/// # Errors
+///
+/// The page that the person is shown.
+pub async fn hand_over(
+    config: &VaultConfig,
+    user: &str,
+    token: Option<&VerifiedIdToken>,
+    environment: ServerEnvironment,
+    limit: Duration,
+) -> Result<Handed, Page> {
+    let before = environment.clone();
+    let got = timeout(limit, get(config, user, token, environment)).await;
+    let problem = match got {
+        Ok(Ok(handed)) => return Ok(handed),
+        Ok(Err(problem)) => problem,
+        Err(_) => {
+            warn!(seconds = limit.as_secs(), "Vault does not answer in time");
+            Problem(Reason::VaultDown)
+        }
+    };
+    if problem.0 == Reason::VaultDown && config.when_down == WhenDown::Start {
+        return Ok(Handed { environment: before, file: None, without: Some(Reason::VaultDown) });
+    }
+    Err(Page::new(problem.0))
+}
+
+/// Told to the log already.
+struct Problem(Reason);
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let is_down = error.is_transient()
+            || matches!(&error, Error::Transport(_) | Error::Sealed | Error::Uninitialised)
+            || matches!(&error, Error::NotActive { .. });
+        let reason = if is_down { Reason::VaultDown } else { Reason::VaultRefused };
+        warn!(problem = Failure::from(error).message(), "Vault does not give what the server should get");
+        Self(reason)
+    }
+}
+
+impl From<Failure> for Problem {
+    fn from(failure: Failure) -> Self {
+        warn!(problem = failure.message(), hint = failure.hint(), "the hub is not set up for Vault");
+        Self(Reason::HubBroken)
+    }
+}
+
+impl From<EnvironmentProblem> for Problem {
+    fn from(problem: EnvironmentProblem) -> Self {
+        warn!(%problem, "a value cannot be handed over");
+        Self(Reason::VaultRefused)
+    }
+}
+
+async fn get(
+    config: &VaultConfig,
+    user: &str,
+    token: Option<&VerifiedIdToken>,
+    environment: ServerEnvironment,
+) -> Result<Handed, Problem> {
+    let vault = Vault::new(config.address.clone(), config.transport()?);
+    let vault = vault.with_namespace(config.namespace.as_deref().unwrap_or_default())?;
+    let mut handed =
+        Handed { environment: environment.with_vault_address(&config.address)?, file: None, without: None };
+    // Nothing of Vault is handed over for somebody who is not proven to be there.
+    let Some(token) = token else { return Ok(handed) };
+    if let Some(own) = &config.own_token {
+        let own = own_token(&vault, own, user).await?;
+        handed.environment = handed.environment.with_notebook_token(&own)?;
+    }
+    if let Some(secret) = &config.secret {
+        let bytes = read(&vault, secret, token).await?;
+        if secret.variable {
+            // Opened to be a variable, which holds text alone.
+            let text = std::str::from_utf8(&bytes).map_err(|_| {
+                warn!("a secret that is no text cannot be a variable");
+                Problem(Reason::VaultRefused)
+            })?;
+            handed.environment = handed.environment.with_secret(Secret::new(text))?;
+        }
+        handed.file = secret.file.then_some(bytes);
+    }
+    Ok(handed)
+}
+
+/// Logs in by the person's own sign-in, reads, and gives the token back.
+async fn read(
+    vault: &Vault,
+    config: &SecretConfig,
+    token: &VerifiedIdToken,
+) -> Result<Zeroizing<Vec<u8>>, Problem> {
+    let path = config.path()?;
+    let login = vault.jwt(&config.mount).login(&config.role, token.as_secret()).await?;
+    let vault = vault.with_token(login.token());
+    let read = vault.kv2(path.mount()).read(path.path()).await;
+    if let Err(error) = vault.token().revoke_self().await {
+        let problem = Failure::from(error).message().to_owned();
+        warn!(problem, "the token of Vault is not given back and ends by itself");
+    }
+    match read? {
+        Read::Found(found) => Ok(content(found.data(), config.field.as_deref(), None)?),
+        _ => {
+            warn!(%path, "there is no such secret");
+            Err(Problem(Reason::VaultRefused))
+        }
+    }
+}
+
+/// Makes a token that opens the person's own store and nothing else.
+async fn own_token(vault: &Vault, config: &OwnToken, user: &str) -> Result<Secret, Problem> {
+    let admin = read_token(&config.token_file)?;
+    let tokens = UserTokens::new(vault.with_token(&admin), Layout::default());
+    let (user, terms) = (UserName::new(user)?, config.terms());
+    let login = if config.policy_each {
+        tokens.issue_with_own_policy(&user, &terms).await?
+    } else {
+        tokens.issue_by_role(&config.role, &user, &terms).await?
+    };
+    // Opened for the server that it was made for.
+    Ok(Secret::new(login.token().expose_secret()))
+}

@@ -1,0 +1,37 @@
+//! `hub-spawn`: by itself, against the doubles and against Keycloak and `OpenBao`; and in a real JupyterHub that starts
+//! servers of real Unix users, who are made and removed by this test.
+#![expect(clippy::unwrap_used, reason = "a test ends where something unexpected happens")]
+#![expect(clippy::panic, reason = "a test ends where something unexpected happens")]
+#![expect(unreachable_pub, reason = "the modules of a test are for each other")]
+
+mod hub;
+mod keycloak;
+mod servers;
+mod stage;
+
+use std::env;
+use std::process::ExitCode;
+
+use latchkey_tests::{Behaviour, Place, run_groups};
+
+fn main() -> ExitCode {
+    let absence = stage::absence();
+    // A measure is none of the tests, and is made alone.
+    let measure = Behaviour {
+        name: "hub::servers::what_hub_spawn_adds_to_a_spawn",
+        not_on: &[],
+        run: |backend| Box::pin(servers::measure(backend)),
+    };
+    let wanted = if env::var_os(servers::MEASURE).is_some() { vec![measure] } else { servers::behaviours() };
+    let with_hub: Vec<Behaviour> = wanted
+        .into_iter()
+        .map(|behaviour| match absence {
+            // A list of a test run: it lives as long as it does.
+            Some(why) => Behaviour { not_on: vec![(Place::Real, why)].leak(), ..behaviour },
+            None => behaviour,
+        })
+        .collect();
+    let code = run_groups(&[(&with_hub, &[Place::Real])], Vec::new());
+    stage::end();
+    code
+}
