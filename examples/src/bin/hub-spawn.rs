@@ -83,18 +83,18 @@ async fn answer(
         Some(state) => sign_in.of(&asked.user, state).await?,
         None => SignedIn::Stop(Page::new(Reason::NotSignedIn)),
     };
-    let token = match signed_in {
-        SignedIn::Proven(token) => Some(token),
+    let (token, told) = match signed_in {
+        SignedIn::Proven { token, is_due } => (Some(token), if is_due { "to be refreshed" } else { "fine" }),
         SignedIn::Unproven(reason) => {
             start.notes.push(reason.code());
-            None
+            (None, "not proven: started without tokens")
         }
         SignedIn::Stop(page) => {
             plan(arguments, "sign-in", page.message())?;
             return Ok(Err(page));
         }
     };
-    plan(arguments, "sign-in", if token.is_some() { "fine" } else { "not proven; started without tokens" })?;
+    plan(arguments, "sign-in", told)?;
     if asked.purpose == Purpose::Refresh {
         return Ok(Ok(start));
     }

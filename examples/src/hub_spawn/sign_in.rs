@@ -21,8 +21,13 @@ pub struct SignIn<'a> {
 
 /// What came of it.
 pub enum SignedIn {
-    /// The person is signed in: here is the proof.
-    Proven(Box<VerifiedIdToken>),
+    /// The person is signed in.
+    Proven {
+        /// The proof.
+        token: Box<VerifiedIdToken>,
+        /// Whether it would be refreshed: in a dry run alone.
+        is_due: bool,
+    },
     /// Nothing is proven, and the operator wants the server started without it.
     Unproven(Reason),
     /// They are not.
@@ -54,15 +59,13 @@ impl<'a> SignIn<'a> {
             Ok(policy.decide(&UNREACHABLE, SystemTime::now()))
         })?;
         Ok(match (decision, run.token) {
-            (Decision::Start, Some(token)) if self.is_named(user, state, &token) => {
-                SignedIn::Proven(Box::new(token))
-            }
-            (Decision::Start, _) => SignedIn::Stop(Page::new(Reason::NotProven)),
-            (Decision::StartWithout(reason), _) => SignedIn::Unproven(reason),
             (Decision::Stop(page), _) => SignedIn::Stop(page),
-            // Only a dry run ends with something to be done.
-            (Decision::Refresh | Decision::AskSession, Some(token)) => SignedIn::Proven(Box::new(token)),
-            (Decision::Refresh | Decision::AskSession, None) => SignedIn::Stop(Page::new(Reason::NotProven)),
+            (Decision::StartWithout(reason), _) => SignedIn::Unproven(reason),
+            (decision, Some(token)) if self.is_named(user, state, &token) => {
+                let is_due = decision == Decision::Refresh;
+                SignedIn::Proven { token: Box::new(token), is_due }
+            }
+            _ => SignedIn::Stop(Page::new(Reason::NotProven)),
         })
     }
 

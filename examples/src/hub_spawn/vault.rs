@@ -126,13 +126,11 @@ async fn read(
         let problem = Failure::from(error).message().to_owned();
         warn!(problem, "the token of Vault is not given back and ends by itself");
     }
-    match read? {
-        Read::Found(found) => Ok(content(found.data(), config.field.as_deref(), None)?),
-        _ => {
-            warn!(%path, "there is no such secret");
-            Err(Problem(Reason::VaultRefused))
-        }
-    }
+    let Read::Found(found) = read? else {
+        warn!(%path, "there is no such secret");
+        return Err(Problem(Reason::VaultRefused));
+    };
+    Ok(content(found.data(), config.field.as_deref(), None)?)
 }
 
 /// Makes a token that opens the person's own store and nothing else.

@@ -319,11 +319,11 @@ async fn in_kernel(stage: &Stage, server: &Server, older: Option<&str>) -> (i64,
         "import json, os, subprocess\n\
          older = {}\n\
          environment = os.environ if older is None else {{**os.environ, 'VAULT_OIDC_TOKEN': older}}\n\
-         done = subprocess.run([{:?}, '--mount', 'jwt', '--secret', 'kv/team/app', '--field', 'user'],\n\
+         done = subprocess.run(['{}', '--mount', 'jwt', '--secret', 'kv/team/app', '--field', 'user'],\n\
          \x20   capture_output=True, text=True, env=environment)\n\
          print(json.dumps([done.returncode, done.stdout, done.stderr]))",
         older.map_or_else(|| "None".to_owned(), |older| format!("{older:?}")),
-        stage.path("bin/notebook-token")
+        stage.path("bin/notebook-token").display()
     );
     // The token of the server itself, which every kernel has.
     let token = server.variable("JUPYTERHUB_API_TOKEN").unwrap();
