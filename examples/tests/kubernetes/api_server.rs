@@ -71,7 +71,9 @@ impl Kubernetes {
         });
         fs::write(path("webhook.json"), webhook.to_string()).unwrap();
         fs::write(path("tokens.csv"), format!("{ADMIN},admin,admin,system:masters\n")).unwrap();
-        fs::write(path("accounts.pem"), rcgen::KeyPair::generate().unwrap().serialize_pem()).unwrap();
+        let accounts = rcgen::KeyPair::generate().unwrap();
+        fs::write(path("accounts.pem"), accounts.serialize_pem()).unwrap();
+        fs::write(path("accounts.pub"), accounts.public_key_pem()).unwrap();
 
         let (etcd, server) = api_server().unwrap();
         let (client, peer, secure) = (free_port(), free_port(), free_port());
@@ -89,7 +91,7 @@ impl Kubernetes {
                 format!("--initial-cluster=default={}", at(peer)),
             ],
         );
-        let server = background(
+        let mut server = background(
             &server,
             folder.path(),
             "kube-apiserver",
@@ -99,7 +101,7 @@ impl Kubernetes {
                 "--bind-address=127.0.0.1".to_owned(),
                 format!("--secure-port={secure}"),
                 "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
-                format!("--service-account-key-file={}", path("accounts.pem")),
+                format!("--service-account-key-file={}", path("accounts.pub")),
                 format!("--service-account-signing-key-file={}", path("accounts.pem")),
                 "--authorization-mode=RBAC".to_owned(),
                 format!("--token-auth-file={}", path("tokens.csv")),
@@ -110,29 +112,27 @@ impl Kubernetes {
             ],
         );
         let certificate = folder.path().join("certificates/apiserver.crt");
-        let until = Instant::now() + Duration::from_secs(120);
+        let log = folder.path().join("kube-apiserver.log");
+        let until = Instant::now() + Duration::from_secs(180);
+        let mut is_alive = || Instant::now() < until && server.try_wait().unwrap().is_none();
         while !certificate.is_file() {
-            assert!(
-                Instant::now() < until,
-                "no API server: {}",
-                tail(&folder.path().join("kube-apiserver.log"))
-            );
+            assert!(is_alive(), "no API server: {}", tail(&log));
             sleep(Duration::from_millis(100)).await;
+        }
+        let ca_pem = fs::read_to_string(certificate).unwrap();
+        while status(&format!("https://127.0.0.1:{secure}/readyz"), &ca_pem, ADMIN).await != Some(200) {
+            assert!(is_alive(), "the API server is not ready: {}", tail(&log));
+            sleep(Duration::from_millis(200)).await;
         }
         let this = Self {
             address: format!("https://127.0.0.1:{secure}"),
-            ca_pem: fs::read_to_string(certificate).unwrap(),
+            ca_pem,
             folder,
             backend,
             _reviewer: reviewer,
             _etcd: etcd,
             _server: server,
         };
-        while this.status("/readyz", ADMIN).await != Some(200) {
-            let log = this.folder.path().join("kube-apiserver.log");
-            assert!(Instant::now() < until, "the API server is not ready: {}", tail(&log));
-            sleep(Duration::from_millis(200)).await;
-        }
         // `view` itself is put together by a controller, which is not here.
         this.admin(&[
             "create",
@@ -148,14 +148,7 @@ impl Kubernetes {
 
     /// What a request with that token is answered.
     async fn status(&self, path: &str, token: &str) -> Option<u16> {
-        let transport = ReqwestTransport::builder()
-            .with_root_certificates(self.ca_pem.as_bytes())
-            .with_named_roots_only()
-            .build()
-            .unwrap();
-        let request = Request::for_url(Method::Get, format!("{}{path}", self.address).parse().unwrap());
-        let request = request.with_secret_header("authorization", format!("Bearer {token}").into());
-        transport.send(request).await.ok().map(|reply| reply.status())
+        status(&format!("{}{path}", self.address), &self.ca_pem, token).await
     }
 
     /// Runs kubectl as the administrator.
@@ -183,6 +176,17 @@ impl Kubernetes {
         let pods = done(self.pods(home, Some(&terminal)));
         while_signing_in(&self.backend, home, user, pods).await
     }
+}
+
+async fn status(url: &str, ca_pem: &str, token: &str) -> Option<u16> {
+    let transport = ReqwestTransport::builder()
+        .with_root_certificates(ca_pem.as_bytes())
+        .with_named_roots_only()
+        .build()
+        .unwrap();
+    let request = Request::for_url(Method::Get, url.parse().unwrap());
+    let request = request.with_secret_header("authorization", format!("Bearer {token}").into());
+    transport.send(request).await.ok().map(|reply| reply.status())
 }
 
 fn tail(log: &Path) -> String {
