@@ -6,6 +6,7 @@
 
 mod hub;
 mod keycloak;
+mod program;
 mod servers;
 mod stage;
 
@@ -22,7 +23,8 @@ fn main() -> ExitCode {
         not_on: &[],
         run: |backend| Box::pin(servers::measure(backend)),
     };
-    let wanted = if env::var_os(servers::MEASURE).is_some() { vec![measure] } else { servers::behaviours() };
+    let is_measure = env::var_os(servers::MEASURE).is_some();
+    let wanted = if is_measure { vec![measure] } else { servers::behaviours() };
     let with_hub: Vec<Behaviour> = wanted
         .into_iter()
         .map(|behaviour| match absence {
@@ -31,7 +33,10 @@ fn main() -> ExitCode {
             None => behaviour,
         })
         .collect();
-    let code = run_groups(&[(&with_hub, &[Place::Real])], Vec::new());
+    let by_itself = if is_measure { Vec::new() } else { program::behaviours() };
+    let groups: [(&[_], &[_]); 2] =
+        [(&by_itself, &[Place::Loopback, Place::Real]), (&with_hub, &[Place::Real])];
+    let code = run_groups(&groups, Vec::new());
     stage::end();
     code
 }

@@ -1,0 +1,317 @@
+//! `hub-spawn` by itself, asked as a hub asks it.
+
+use std::fs;
+use std::process::Stdio;
+use std::time::{Duration, SystemTime};
+
+use latchkey_oidc_flow::{CallbackParams, Client, Provider};
+use latchkey_tests::{Backend, Misbehaviour, Place, READER, Site, Span, behaviours};
+use latchkey_transport::{Secret, SystemRandom};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpListener;
+use tokio::process::Command;
+use tokio::time::timeout;
+
+/// The real provider issues no token that has ended, and forges none.
+const LIES: &str = "the real provider does not lie";
+
+behaviours! {
+    somebody_who_is_signed_in_gets_what_the_file_names_and_nothing_else,
+    a_dry_run_says_what_would_be_done,
+    kubespawner_leaves_the_values_as_they_are,
+    somebody_who_is_called_otherwise_at_the_provider_is_not_served,
+    #[not_on(Place::Real, LIES)]
+    a_token_that_has_ended_is_refreshed_before_the_start,
+    #[not_on(Place::Real, LIES)]
+    a_token_that_proves_nothing_stops_the_start_whatever_the_policy,
+    a_provider_that_is_down_stops_the_start_or_is_done_without,
+    a_vault_that_is_down_stops_the_start_or_is_done_without,
+    servers_that_never_answer_are_not_waited_for,
+    what_is_no_question_is_told_without_a_word_of_it,
+    a_wrong_setting_is_told_by_its_name,
+}
+
+/// A hub, as far as the program sees one.
+struct Asker {
+    backend: Backend,
+    site: Site,
+    folder: TempDir,
+    state: Value,
+}
+
+/// How the program ended.
+#[derive(Debug)]
+struct Done {
+    code: Option<i32>,
+    lines: Vec<Value>,
+    stdout: String,
+    stderr: String,
+}
+
+impl Done {
+    /// The variables of the server, which must start.
+    fn environment(&self) -> &Value {
+        let last = self.lines.last().unwrap_or(&Value::Null);
+        assert!(self.code == Some(0) && last["start"].is_object(), "{self:?}");
+        &last["start"]["environment"]
+    }
+
+    fn assert_stopped(&self, status: u16, reason: &str) {
+        let last = self.lines.last().unwrap_or(&Value::Null);
+        assert_eq!(self.code, Some(0), "{self:?}");
+        assert_eq!(
+            (&last["stop"]["status"], &last["stop"]["reason"]),
+            (&json!(status), &json!(reason)),
+            "{self:?}"
+        );
+    }
+}
+
+impl Asker {
+    /// Signs the person in at the hub.
+    async fn new(backend: Backend) -> Self {
+        const REDIRECT_URI: &str = "http://localhost:8250/oidc/callback";
+        let site = backend.site().await.unwrap();
+        let provider = Provider::discover(&backend.issuer, backend.transport.clone()).await.unwrap();
+        let client = Client::new(provider, &*backend.client_id).with_secret(backend.client_secret.clone());
+        let login = client.authorize(REDIRECT_URI).begin(&mut SystemRandom, SystemTime::now()).unwrap();
+        let page = backend.sign_in(&login.url, READER, REDIRECT_URI).await.unwrap();
+        let callback = CallbackParams::from_address(page.address.as_str()).unwrap();
+        let callback = login.pending.accept(&callback, SystemTime::now()).unwrap();
+        let tokens = client.redeem(callback, SystemTime::now()).await.unwrap();
+        // Opened for a program that is told so, as a hub tells it.
+        let state = json!({
+            "id_token": tokens.id_token.as_secret().expose_secret(),
+            "access_token": tokens.access_token.expose_secret(),
+            "refresh_token": tokens.refresh_token.as_ref().map(Secret::expose_secret),
+            "scope": ["openid"],
+            "oauth_user": {"sub": tokens.id_token.subject(), "preferred_username": READER.name},
+        });
+        Self { backend, site, folder: tempfile::tempdir().unwrap(), state }
+    }
+
+    /// The settings, with some in place of the usual ones.
+    fn settings(&self, changes: &[(&str, &str)]) -> String {
+        let (issuer, client) = (&self.backend.issuer, &self.backend.client_id);
+        let (address, jwt, kv) = (&self.backend.vault_address, &self.site.jwt, &self.site.kv);
+        let usual = format!(
+            r#"
+            hand_over_id_token = true
+            [provider]
+            issuer = "{issuer}"
+            client_id = "{client}"
+            username_claim = "preferred_username"
+            fresh_for = 60
+            when_down = "stop"
+            [vault]
+            address = "{address}"
+            when_down =  "stop"
+            [vault.secret]
+            mount = "{jwt}"
+            role = "default"
+            path = "{kv}/team/app"
+            field = "password"
+            file = false
+            variable = true
+            "#
+        );
+        changes.iter().fold(usual, |text, (usual, other)| {
+            assert!(text.contains(usual), "{usual}");
+            text.replace(usual, other)
+        })
+    }
+
+    fn question(&self) -> Value {
+        let secret = self.backend.client_secret.expose_secret();
+        json!({"user": READER.name, "auth_state": self.state, "client_secret": secret})
+    }
+
+    async fn ask(&self, settings: &str, question: &Value, arguments: &[&str]) -> Done {
+        let done = self.run(settings, &question.to_string(), arguments).await;
+        for name in ["id_token", "access_token", "refresh_token"] {
+            let token = self.state[name].as_str().unwrap_or("none");
+            assert!(!done.stderr.contains(token), "{name} is in the log");
+        }
+        assert!(!done.stderr.contains(self.site.password) && !done.stderr.contains("panicked"), "{done:?}");
+        done
+    }
+
+    async fn run(&self, settings: &str, question: &str, arguments: &[&str]) -> Done {
+        let file = self.folder.path().join("hub-spawn.toml");
+        fs::write(&file, settings).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hub-spawn"));
+        command.arg("--config").arg(file).args(arguments).env_clear().kill_on_drop(true);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        // One that ends before it has read everything has its reasons.
+        let _ = stdin.write_all(question.as_bytes()).await;
+        drop(stdin);
+        let output = timeout(Duration::from_secs(90), child.wait_with_output()).await.unwrap().unwrap();
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        Done {
+            code: output.status.code(),
+            lines: stdout.lines().filter_map(|line| serde_json::from_str(line).ok()).collect(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+            stdout,
+        }
+    }
+}
+
+async fn somebody_who_is_signed_in_gets_what_the_file_names_and_nothing_else(backend: Backend) {
+    let asker = Asker::new(backend).await;
+    let done = asker.ask(&asker.settings(&[]), &asker.question(), &[]).await;
+    let address = asker.backend.vault_address.as_str().trim_end_matches('/');
+    let expected = json!({
+        "VAULT_OIDC_TOKEN": asker.state["id_token"], "VAULT_ADDR": address, "MY_SECRET": asker.site.password,
+    });
+    assert_eq!(done.environment(), &expected);
+    assert_eq!(done.lines.len(), 1, "nothing was refreshed");
+    let only = asker.settings(&[("hand_over_id_token = true", ""), ("variable = true", "variable = false")]);
+    let done = asker.ask(&only, &asker.question(), &[]).await;
+    assert_eq!(done.environment(), &json!({"VAULT_ADDR": address}));
+}
+
+async fn a_dry_run_says_what_would_be_done(backend: Backend) {
+    let asker = Asker::new(backend).await;
+    let users = format!("{}\n[users]\nhomes = \"/nowhere\"\n", asker.settings(&[]));
+    let mut question = asker.question();
+    question["auth_state"]["oauth_user"]["uid"] = json!(199_999);
+    let told = asker.ask(&users, &question, &["--dry-run"]).await;
+    let to_user = |what: &str| format!("user      to {what} (reader 199999)\n");
+    let expected = format!(
+        "sign-in   fine\n{}{}{}vault     to ask {}\n",
+        to_user("add a group"),
+        to_user("add a user"),
+        to_user("make a home"),
+        asker.backend.vault_address
+    );
+    assert_eq!((told.code, told.stdout.as_str()), (Some(0), expected.as_str()), "{told:?}");
+    let due = asker.settings(&[("fresh_for = 60", "fresh_for = 360000")]);
+    let told = asker.ask(&due, &question, &["--dry-run"]).await;
+    assert!(told.stdout.starts_with("sign-in   to be refreshed\n"), "{told:?}");
+    question["auth_state"]["oauth_user"]["uid"] = json!(999);
+    let told = asker.ask(&users, &question, &["--dry-run"]).await;
+    assert!(told.stdout.contains("user      Your server was not started: the user id 999"), "{told:?}");
+}
+
+async fn kubespawner_leaves_the_values_as_they_are(backend: Backend) {
+    const ODD: &str = "a{b}c{{d}}{username} $HOME $(HOME) $$ \\ \" ' ü";
+    let asker = Asker::new(backend).await;
+    asker.backend.put_secret(&asker.site.kv, "team/app", json!({"password": ODD})).await.unwrap();
+    let mut question = asker.question();
+    question["is_kubespawner"] = json!(true);
+    let done = asker.ask(&asker.settings(&[]), &question, &[]).await;
+    let written = done.environment()["MY_SECRET"].as_str().unwrap();
+    // What KubeSpawner does to it, by Python itself; then the kubelet takes one of two dollar signs.
+    let format =
+        "import sys; sys.stdout.write(sys.argv[1].format(username='reader', unescaped_username='x'))";
+    let output = Command::new("python3").args(["-c", format, written]).env("PYTHONUTF8", "1").output();
+    let output = output.await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(String::from_utf8(output.stdout).unwrap().replace("$$", "$"), ODD);
+}
+
+async fn somebody_who_is_called_otherwise_at_the_provider_is_not_served(backend: Backend) {
+    let asker = Asker::new(backend).await;
+    // The last one has a Cyrillic letter in it.
+    for name in ["Reader", "reader ", "reader2", "reader/../root", "r\u{435}ader", ""] {
+        let mut question = asker.question();
+        question["user"] = json!(name);
+        asker.ask(&asker.settings(&[]), &question, &[]).await.assert_stopped(401, "not_proven");
+    }
+    // What the hub kept of the person must be about the one who signed in.
+    let mut question = asker.question();
+    question["auth_state"]["oauth_user"]["sub"] = json!("somebody-else");
+    asker.ask(&asker.settings(&[]), &question, &[]).await.assert_stopped(401, "not_proven");
+}
+
+async fn a_token_that_has_ended_is_refreshed_before_the_start(backend: Backend) {
+    let mut asker = Asker::new(backend).await;
+    let provider = asker.backend.world().provider();
+    provider.misbehave(Misbehaviour::Expired, Span::Once);
+    asker.state["id_token"] = json!(provider.id_token(READER.name));
+    let done = asker.ask(&asker.settings(&[]), &asker.question(), &[]).await;
+    let new = &done.lines[0]["refreshed"];
+    assert_ne!(new["id_token"], asker.state["id_token"]);
+    assert_eq!(done.environment()["VAULT_OIDC_TOKEN"], new["id_token"], "{done:?}");
+    assert!(new["access_token"].is_string() && new["refresh_token"].is_string(), "{new}");
+    // Without a refresh token there is nothing left.
+    asker.state["refresh_token"] = Value::Null;
+    asker.ask(&asker.settings(&[]), &asker.question(), &[]).await.assert_stopped(401, "sign_in_over");
+}
+
+async fn a_token_that_proves_nothing_stops_the_start_whatever_the_policy(backend: Backend) {
+    let mut asker = Asker::new(backend).await;
+    let lenient = asker.settings(&[("when_down = \"stop\"", "when_down = \"start\"\nask_session = false")]);
+    for lie in [Misbehaviour::BrokenSignature, Misbehaviour::OtherAudience, Misbehaviour::AlgNone] {
+        let provider = asker.backend.world().provider();
+        provider.misbehave(lie, Span::Once);
+        asker.state["id_token"] = json!(provider.id_token(READER.name));
+        let done = asker.ask(&lenient, &asker.question(), &[]).await;
+        done.assert_stopped(401, "not_proven");
+    }
+}
+
+async fn a_provider_that_is_down_stops_the_start_or_is_done_without(backend: Backend) {
+    let asker = Asker::new(backend).await;
+    // Port 1 of this machine: nobody answers.
+    let issuer = asker.backend.issuer.clone();
+    let down = asker.settings(&[(&issuer, "http://localhost:1/realms/nobody")]);
+    asker.ask(&down, &asker.question(), &[]).await.assert_stopped(503, "provider_down");
+    let without = down.replace("when_down = \"stop\"", "when_down = \"start\"");
+    let done = asker.ask(&without, &asker.question(), &[]).await;
+    let address = asker.backend.vault_address.as_str().trim_end_matches('/');
+    assert_eq!(done.environment(), &json!({"VAULT_ADDR": address}), "nothing for somebody who is not proven");
+    assert_eq!(done.lines[0]["start"]["notes"], json!(["provider_down"]));
+}
+
+async fn a_vault_that_is_down_stops_the_start_or_is_done_without(backend: Backend) {
+    let asker = Asker::new(backend).await;
+    let address = asker.backend.vault_address.to_string();
+    let down = asker.settings(&[(&address, "http://127.0.0.1:1/")]);
+    asker.ask(&down, &asker.question(), &[]).await.assert_stopped(503, "vault_down");
+    let without = down.replace("when_down =  \"stop\"", "when_down = \"start\"");
+    let done = asker.ask(&without, &asker.question(), &[]).await;
+    assert_eq!(done.environment(), &json!({"VAULT_OIDC_TOKEN": asker.state["id_token"]}));
+    assert_eq!(done.lines[0]["start"]["notes"], json!(["vault_down"]));
+    // One that is up and says no is never done without.
+    let refused = asker.settings(&[
+        ("role = \"default\"", "role = \"nobody\""),
+        ("when_down =  \"stop\"", "when_down = \"start\""),
+    ]);
+    asker.ask(&refused, &asker.question(), &[]).await.assert_stopped(403, "vault_refused");
+}
+
+async fn servers_that_never_answer_are_not_waited_for(backend: Backend) {
+    let asker = Asker::new(backend).await;
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let silent = format!("http://127.0.0.1:{}", silent.local_addr().unwrap().port());
+    let (issuer, address) = (asker.backend.issuer.clone(), asker.backend.vault_address.to_string());
+    let provider = asker.settings(&[(&issuer, &silent)]);
+    asker.ask(&provider, &asker.question(), &["--timeout", "1"]).await.assert_stopped(503, "provider_down");
+    // The provider gets as long as Vault: long enough for a busy machine.
+    let vault = asker.settings(&[(&address, &silent)]);
+    asker.ask(&vault, &asker.question(), &["--timeout", "10"]).await.assert_stopped(503, "vault_down");
+}
+
+async fn what_is_no_question_is_told_without_a_word_of_it(backend: Backend) {
+    let asker = Asker::new(backend).await;
+    for question in ["", "s3cret nonsense", r#"{"user": 5, "auth_state": {"id_token": "s3cret"}}"#] {
+        let done = asker.run(&asker.settings(&[]), question, &[]).await;
+        assert_eq!((done.code, done.stdout.as_str()), (Some(2), ""), "{done:?}");
+        assert!(done.stderr.contains("hint:") && !done.stderr.contains("s3cret"), "{done:?}");
+    }
+    let nothing = json!({"user": "reader", "auth_state": null});
+    asker.ask(&asker.settings(&[]), &nothing, &[]).await.assert_stopped(401, "not_signed_in");
+}
+
+async fn a_wrong_setting_is_told_by_its_name(backend: Backend) {
+    let asker = Asker::new(backend).await;
+    let wrong = asker.settings(&[("fresh_for", "fresh_fro")]);
+    let done = asker.ask(&wrong, &asker.question(), &[]).await;
+    assert_eq!(done.code, Some(2), "{done:?}");
+    assert!(done.stderr.contains("fresh_fro") && done.stderr.contains("hub-spawn.toml"), "{done:?}");
+}
