@@ -37,11 +37,13 @@ fn id_token(left: Option<Duration>) -> Finding {
     }
 }
 
-/// What makes a hub refresh a sign-in in time.
+/// What makes a hub refresh a sign-in in time. By itself it asks userinfo first, and keeps the ID token as long as the
+/// access token is good.
 const REFRESH: &str = "\
-# jupyterhub_config.py
+# jupyterhub_config.py, with examples/hub/hub_spawn.py of Latchkey beside it: its refresh_user_hook looks at the ID token
+from hub_spawn import configure
+configure(c, [\"hub-spawn\", \"--config\", \"/etc/jupyterhub/hub-spawn.toml\"])
 c.Authenticator.auth_refresh_age = 60
-c.Authenticator.refresh_pre_spawn = True
 ";
 
 /// Says which of the two checks an error is about, and what mends it.

@@ -72,7 +72,9 @@ const REMEMBER: [&str; 9] =
 
 fn remembering(backend: &Backend, folder: &Path) -> Command {
     let mut command = program(backend, env!("CARGO_BIN_EXE_login"), &REMEMBER);
-    command.args(["--no-browser", "--port", "0", "--flow", "loopback", "--cache-dir"]).arg(folder);
+    command
+        .args(["--no-browser", "--port", "0", "--flow", "loopback", "--timeout", "60", "--cache-dir"])
+        .arg(folder);
     command
 }
 
