@@ -10,7 +10,7 @@ use serde_json::Value;
 
 /// The tests of this module; they need no backend.
 pub fn trials() -> Vec<Trial> {
-    let tests: [(&str, fn()); 6] = [
+    let tests: [(&str, fn()); 7] = [
         ("the_arrows_are_those_of_the_architecture", the_arrows_are_those_of_the_architecture),
         ("no_library_pulls_an_engine_in_by_default", no_library_pulls_an_engine_in_by_default),
         ("every_package_inherits_the_lints", every_package_inherits_the_lints),
@@ -19,6 +19,7 @@ pub fn trials() -> Vec<Trial> {
             every_library_says_what_a_registry_wants_to_know,
         ),
         ("no_file_is_longer_than_600_lines", no_file_is_longer_than_600_lines),
+        ("every_system_has_its_program_and_its_test", every_system_has_its_program_and_its_test),
         ("the_oldest_rust_is_told_the_same_everywhere", the_oldest_rust_is_told_the_same_everywhere),
     ];
     let trial = |(name, test): (&str, fn())| {
@@ -158,4 +159,60 @@ fn the_oldest_rust_is_told_the_same_everywhere() {
     for file in ["README.md", "CONTRIBUTING.md"] {
         assert!(read(file).contains(&format!("Rust {version}")), "{file} does not say Rust {version}");
     }
+}
+
+/// The table of README.md: eleven systems, each with commands and tests that are there.
+fn every_system_has_its_program_and_its_test() {
+    let (readme, tests) = (read("README.md"), tests_by_name());
+    let rows: Vec<Vec<&str>> = readme
+        .lines()
+        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect::<Vec<_>>())
+        .filter(|cells| cells.len() == 4 && cells[0].parse::<u8>().is_ok())
+        .collect();
+    let numbers: Vec<&str> = rows.iter().map(|cells| cells[0]).collect();
+    assert_eq!(numbers, (1..=11).map(|number| number.to_string()).collect::<Vec<_>>());
+    // What stands between two of these signs.
+    let quoted = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
+    for cells in rows {
+        let (commands, proofs) = (quoted(cells[2]), quoted(cells[3]));
+        assert!(!commands.is_empty() && !proofs.is_empty(), "system {} has no command or no test", cells[0]);
+        for command in commands.iter().filter_map(|command| command.strip_prefix("cargo run --bin ")) {
+            let program = command.split(' ').next().unwrap();
+            let path = root().join(format!("examples/src/bin/{program}.rs"));
+            assert!(path.is_file(), "system {}: there is no program {program}", cells[0]);
+        }
+        for proof in proofs {
+            assert!(tests.contains(&proof), "system {}: there is no test `{proof}`", cells[0]);
+        }
+    }
+}
+
+/// The names of all behaviours of programs and suites, and the sentences of the scenarios in a browser.
+fn tests_by_name() -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let mut folders: Vec<_> = ["examples/tests", "tests", "jupyterlab/ui-tests"]
+        .into_iter()
+        .map(|folder| root().join(folder))
+        .collect();
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() && !path.ends_with("node_modules") {
+                folders.push(path);
+                continue;
+            }
+            let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+            if !matches!(extension, "rs" | "mjs") {
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap();
+            if extension == "rs" {
+                let functions = text.lines().filter_map(|line| line.strip_prefix("async fn "));
+                names.extend(functions.filter_map(|line| line.split('(').next()).map(str::to_owned));
+            } else {
+                let sentences = text.split("scenario(").skip(1).filter_map(|rest| rest.split('\'').nth(1));
+                names.extend(sentences.map(str::to_owned));
+            }
+        }
+    }
+    names
 }
