@@ -3,44 +3,78 @@
 import fs from 'node:fs';
 import path from 'node:path';
 
+import { assertNowhere, collect, everything } from './canary.mjs';
 import { scenario } from './runner.mjs';
+import { theServers, withoutServers } from './servers.mjs';
 import { people } from './shared.mjs';
 import { assert, KEY, Person } from './page.mjs';
 import { Doubles, end, freePort, output, start, until } from './world.mjs';
 
-const venv = process.env.LATCHKEY_JUPYTERLAB;
 const proxy = path.join(
   process.env.LATCHKEY_NODE_PEERS ?? '',
   'node_modules/.bin/configurable-http-proxy'
 );
 
-let hub;
+/** Where people of a hub sign in, and where their secrets are. */
+const PLACES = {
+  '': { venv: process.env.LATCHKEY_JUPYTERLAB, hasServers: false },
+  ', with Keycloak and OpenBao': { venv: process.env.LATCHKEY_JUPYTERLAB, hasServers: true },
+  ' of version 5, with Keycloak and OpenBao': {
+    venv: process.env.LATCHKEY_JUPYTERHUB_5,
+    hasServers: true,
+    all: true
+  }
+};
 
-function theHub() {
-  hub ??= begin();
-  return hub;
+const hubs = new Map();
+
+function theHub(place) {
+  if (!hubs.has(place)) {
+    hubs.set(place, begin(`hub-${hubs.size + 1}`, PLACES[place]));
+  }
+  return hubs.get(place);
 }
 
 export async function closeHub() {
-  const started = await hub?.catch(() => undefined);
-  await end(started?.child);
-  await end(started?.doubles.child);
+  for (const each of hubs.values()) {
+    const hub = await each.catch(() => undefined);
+    await end(hub?.child);
+    await end(hub?.backend.child);
+  }
 }
 
-async function begin() {
+/** The page that is the same for everybody, where the hub serves its own. */
+function offerCallbackPage(venv) {
+  const from = path.join(venv, 'share/jupyter/labextensions/jupyterlab-latchkey/static');
+  const to = path.join(venv, 'share/jupyterhub/static/latchkey');
+  fs.mkdirSync(to, { recursive: true });
+  for (const file of ['callback.html', 'callback.js', 'callback.css']) {
+    fs.copyFileSync(path.join(from, file), path.join(to, file));
+  }
+}
+
+async function theBackend(name, url, hasServers) {
+  const fixed = `${url}/hub/static/latchkey/callback.html`;
+  // Without that page the way leads through the hub, for everybody by the same address as well.
+  const passing = `${url}/hub/user-redirect/lab/extensions/jupyterlab-latchkey/static/callback.html`;
+  if (!hasServers) {
+    return Doubles.start({ name: `${name}-testbed`, lab: url, more: [fixed, passing] });
+  }
+  const servers = await theServers();
+  await servers.welcome(url, [fixed, passing]);
+  return servers;
+}
+
+async function begin(name, { venv, hasServers }) {
   const [port, hubPort, apiPort] = [await freePort(), await freePort(), await freePort()];
   const url = `http://localhost:${port}`;
-  const doubles = await Doubles.start({
-    name: 'hub-testbed',
-    lab: url,
-    more: [`${url}/hub/static/latchkey/callback.html`]
-  });
-  const { provider } = doubles;
-  const home = path.join(output, 'hub-home');
+  const backend = await theBackend(name, url, hasServers);
+  const { provider } = backend;
+  const home = path.join(output, `${name}-home`);
   fs.rmSync(home, { recursive: true, force: true });
   const config = path.join(home, 'config/labconfig');
   fs.mkdirSync(config, { recursive: true });
-  const settings = doubles.settings({
+  const settings = backend.settings({
     jwtRole: '',
     hubIdTokenUrl: '/hub/api/latchkey/id-token',
     redirectUri: '/hub/static/latchkey/callback.html'
@@ -50,13 +84,7 @@ async function begin() {
     'jupyterlab-latchkey:plugin': settings
   };
   fs.writeFileSync(path.join(config, 'default_setting_overrides.json'), JSON.stringify(all));
-  // The page that is the same for everybody, where the hub serves its own.
-  const from = path.join(venv, 'share/jupyter/labextensions/jupyterlab-latchkey/static');
-  const to = path.join(venv, 'share/jupyterhub/static/latchkey');
-  fs.mkdirSync(to, { recursive: true });
-  for (const file of ['callback.html', 'callback.js', 'callback.css']) {
-    fs.copyFileSync(path.join(from, file), path.join(to, file));
-  }
+  offerCallbackPage(venv);
   const at = name => `${provider.issuer}/protocol/openid-connect/${name}`;
   const lines = [
     'import sys',
@@ -77,6 +105,7 @@ async function begin() {
     'c.GenericOAuthenticator.allow_all = True',
     'c.GenericOAuthenticator.auto_login = True',
     "c.JupyterHub.spawner_class = 'simple'",
+    `c.SimpleLocalProcessSpawner.home_dir_template = ${JSON.stringify(path.join(home, 'people'))} + '/{username}'`,
     "c.Spawner.default_url = '/lab'",
     "c.Spawner.args = ['--allow-root', '--LabApp.expose_app_in_browser=True']",
     'c.Spawner.start_timeout = 120',
@@ -88,7 +117,7 @@ async function begin() {
   ];
   const file = path.join(home, 'jupyterhub_config.py');
   fs.writeFileSync(file, lines.join('\n'));
-  const child = start('hub', path.join(venv, 'bin/jupyterhub'), ['-f', file], {
+  const child = start(name, path.join(venv, 'bin/jupyterhub'), ['-f', file], {
     cwd: home,
     env: {
       PATH: `${path.join(venv, 'bin')}:${process.env.PATH}`,
@@ -110,114 +139,234 @@ async function begin() {
     },
     90_000
   );
-  return { url, child, doubles, home };
+  return { url, child, backend, home };
 }
 
 /** Comes to the hub, signs in there, and waits for the server. */
-async function atHub(name, action) {
-  const world = await theHub();
-  const person = await Person.arrive({ url: world.url }, { name, at: 'hub/login', wait: false });
+async function atHub(place, name, action) {
+  const hub = await theHub(place);
+  const person = await Person.arrive(
+    { url: hub.url },
+    { name, at: 'hub/login', wait: false, store: hub.backend.store, prepare: hub.prepare }
+  );
   people.add(person);
+  const tokens = collect(person);
   await person.atProvider(person.page);
   await person.page.waitForURL(url => url.pathname.includes(`/user/${name}/lab`), {
     timeout: 120_000
   });
-  await person.page.locator('#jupyterlab-splash').waitFor({ state: 'detached', timeout: 90_000 });
-  // Lab puts the layout of the workspace in place, and only then stays as it is.
-  await person.page.evaluate(() => window.jupyterapp.restored);
-  await person.page
-    .locator('li.lm-TabBar-tab[data-id="jupyterlab-latchkey-panel"]')
-    .waitFor({ timeout: 90_000 });
-  await action(person, world);
+  await inLab(person);
+  await action(person, hub, tokens);
   people.delete(person);
   await person.leave();
 }
 
-const needs = () => (fs.existsSync(proxy) ? undefined : 'configurable-http-proxy is not installed');
+async function inLab(person) {
+  await person.page.locator('#jupyterlab-splash').waitFor({ state: 'detached', timeout: 90_000 });
+  // Lab puts the layout of the workspace in place, and only then stays as it is.
+  await person.page.waitForFunction(() => window.jupyterapp?.restored, undefined, {
+    timeout: 90_000
+  });
+  await person.page.evaluate(() => window.jupyterapp.restored.then(() => undefined));
+  await person.page
+    .locator('li.lm-TabBar-tab[data-id="jupyterlab-latchkey-panel"]')
+    .waitFor({ timeout: 90_000 });
+}
+
+/** Opens the panel, and names the requests that the sign-in took. */
+async function signInByHub(person) {
+  const before = person.requests.length;
+  await person.showPanel();
+  await person.signedIn();
+  return person.requests
+    .slice(before)
+    .filter(({ type }) => type === 'fetch' || type === 'xhr')
+    .filter(({ url }) => url.includes('id-token') || url.includes('/login'))
+    .map(({ method, url }) => `${method} ${new URL(url).pathname}`);
+}
+
+/** How many requests a sign-in by the hub's token takes. */
+export async function hubLoginRequests() {
+  let count = 0;
+  await atHub('', 'reader', async person => {
+    count = (await signInByHub(person)).length;
+  });
+  return count;
+}
+
+/** What the hub and the servers of its people have written: they share one log. */
+function logOf({ child }) {
+  const log = fs.readFileSync(child.log, 'latin1');
+  assert.match(log, /ServerApp\]/, 'the log of the servers is not among it');
+  assert.match(log, /JupyterHub/, 'the log of the hub is not among it');
+  return log;
+}
+
+/** The codes with which the provider sent people back to us, by the address that held them. */
+function codesAt(person, part) {
+  const found = person.urls.filter(url => url.includes(part)).map(url => new URL(url));
+  return found.map(url => url.searchParams.get('code')).filter(Boolean);
+}
+
+for (const [place, { venv, hasServers, all }] of Object.entries(PLACES)) {
+  const needs = () => {
+    if (!fs.existsSync(proxy)) {
+      return 'configurable-http-proxy is not installed';
+    }
+    return venv ? hasServers && withoutServers() : 'this hub is not installed';
+  };
+  const store = hasServers ? 'lab-kv' : 'notebook-secret-kv-v2';
+
+  scenario(
+    `on a hub nobody clicks anything: the panel is opened, and the secrets are there${place}`,
+    () =>
+      atHub(place, 'reader', async (person, hub, tokens) => {
+        const { backend, home } = hub;
+        const calls = await signInByHub(person);
+        console.log(`  ${calls.length} requests: ${calls}`);
+        assert.ok(calls.length > 0 && calls.length <= 4);
+        await person.panel.getByText('by the hub').waitFor();
+        await person.picture(`on-a-hub${slug(place)}`);
+        await person.command('notebook:create-new', { kernelName: 'python3' });
+        await person.page.waitForFunction(
+          () =>
+            window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status ===
+            'idle'
+        );
+        await person.inject(store, 'team', 'openai');
+        assert.equal(await person.run("import os; print(os.environ['OPENAI_API_KEY'])"), KEY);
+
+        // The tab's token reads the ID token of its person, and nothing more of what the hub keeps.
+        const seen = await person.page.evaluate(async () => {
+          const config = JSON.parse(document.getElementById('jupyter-config-data').textContent);
+          const ask = async at => {
+            const answer = await fetch(at, { headers: { Authorization: `token ${config.token}` } });
+            return { status: answer.status, body: await answer.json() };
+          };
+          return [
+            await ask('/hub/api/latchkey/id-token'),
+            await ask(`/hub/api/users/${config.hubUser}`)
+          ];
+        });
+        assert.equal(seen[0].status, 200);
+        assert.deepEqual(Object.keys(seen[0].body).sort(), ['exp', 'id_token']);
+        assert.ok(seen[0].body.exp > Date.now() / 1000);
+        assert.equal(seen[1].body.auth_state ?? null, null);
+        // A kernel has the server's token, which may not.
+        const fromKernel = await person.run(
+          'import os, urllib.request\n' +
+            "request = urllib.request.Request(os.environ['JUPYTERHUB_API_URL'] + '/latchkey/id-token')\n" +
+            "request.add_header('Authorization', 'token ' + os.environ['JUPYTERHUB_API_TOKEN'])\n" +
+            'try:\n    print(urllib.request.urlopen(request).status)\n' +
+            'except urllib.error.HTTPError as error:\n    print(error.code)'
+        );
+        assert.equal(fromKernel, '403');
+        // The command would ask for a better name first.
+        await person.page.evaluate(() =>
+          window.jupyterapp.shell.currentWidget.context.save().then(() => undefined)
+        );
+        tokens.add(seen[0].body.id_token);
+        assert.ok(tokens.size > 1, 'the test saw no token to look for');
+        assertNowhere([KEY, ...tokens], {
+          'the logs of the hub and of the servers': logOf(hub),
+          'the files of the hub and of its people': everything(home),
+          'the console': person.console.join('\n')
+        });
+        assert.ok(backend);
+      }),
+    { needs, all }
+  );
+
+  scenario(
+    `on a hub a window comes back by the address that is the same for everybody, and the log has no code${place}`,
+    () =>
+      atHub(place, 'management', async (person, hub) => {
+        await person.showPanel();
+        await person.signedIn();
+        await person.action('sign-out').click();
+        await person.panel.locator('.lk-signin').waitFor();
+        await person.panel.locator('.lk-ways summary').click();
+        // The provider knows the person from the hub: the window comes and goes.
+        await person.windowFrom(() => person.panel.locator('[data-way="vault"]').click());
+        await person.signedIn();
+        await person.panel.getByText('through the Vault').waitFor();
+        const codes = codesAt(person, '/hub/static/latchkey/');
+        assert.ok(codes.length > 0, 'the test saw no code to look for');
+        assertNowhere(codes, { 'the logs of the hub and of the servers': logOf(hub) });
+      }),
+    { needs, all }
+  );
+
+  scenario(
+    `on a hub a person pastes the address that the provider shows${place}`,
+    () =>
+      atHub(place, 'management', async (person, hub) => {
+        await person.showPanel();
+        await person.signedIn();
+        await person.action('sign-out').click();
+        await person.panel.locator('.lk-ways summary').click();
+        await person.panel.locator('[data-way="paste"]').click();
+        const tab = await person.windowFrom(() => person.panel.locator('.lk-provider').click());
+        await tab.locator('#code').waitFor({ state: 'attached' });
+        await person.picture(`provider-shows-the-code${slug(place)}`, tab);
+        const shown = tab.url();
+        const code = new URL(shown).searchParams.get('code') ?? '';
+        assert.ok(code.length > 12, 'the test saw no code to look for');
+        await person.panel.locator('[data-lk="paste"]').fill(shown);
+        await person.panel.locator('[data-lk="paste"]').press('Enter');
+        await person.signedIn();
+        await person.panel.getByText('through the Vault').waitFor();
+        assertNowhere([code], { 'the logs of the hub and of the servers': logOf(hub) });
+      }),
+    { needs, all }
+  );
+}
 
 scenario(
-  'on a hub nobody clicks anything: the panel is opened, and the secrets are there',
+  'a code that went through the hub is of no use to whoever reads it in the log',
   () =>
-    atHub('reader', async (person, { doubles, child }) => {
-      const before = person.requests.length;
-      await person.showPanel();
-      await person.signedIn();
-      const calls = person.requests
-        .slice(before)
-        .filter(({ type }) => type === 'fetch' || type === 'xhr')
-        .filter(
-          ({ url }) => url.includes('latchkey/id-token') || url.includes(doubles.vault.address)
-        )
-        .filter(({ url }) => url.includes('id-token') || url.includes('/login'));
-      console.log(
-        `  ${calls.length} requests: ${calls.map(({ method, url }) => `${method} ${new URL(url).pathname}`)}`
-      );
-      assert.ok(calls.length <= 4);
-      await person.panel.getByText('by the hub').waitFor();
-      await person.picture('on-a-hub');
-      await person.command('notebook:create-new', { kernelName: 'python3' });
-      await person.page.waitForFunction(
-        () =>
-          window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'
-      );
-      await person.inject('notebook-secret-kv-v2', 'team', 'openai');
-      assert.equal(await person.run("import os; print(os.environ['OPENAI_API_KEY'])"), KEY);
-
-      // The tab's token reads the ID token of its person, and nothing more of what the hub keeps.
-      const seen = await person.page.evaluate(async () => {
-        const config = JSON.parse(document.getElementById('jupyter-config-data').textContent);
-        const ask = async at => {
-          const answer = await fetch(at, { headers: { Authorization: `token ${config.token}` } });
-          return { status: answer.status, body: await answer.json() };
-        };
-        return [
-          await ask('/hub/api/latchkey/id-token'),
-          await ask(`/hub/api/users/${config.hubUser}`)
-        ];
-      });
-      assert.equal(seen[0].status, 200);
-      assert.deepEqual(Object.keys(seen[0].body).sort(), ['exp', 'id_token']);
-      assert.ok(seen[0].body.exp > Date.now() / 1000);
-      assert.equal(seen[1].body.auth_state ?? null, null);
-      // A kernel has the server's token, which may not.
-      const fromKernel = await person.run(
-        'import os, urllib.request\n' +
-          "request = urllib.request.Request(os.environ['JUPYTERHUB_API_URL'] + '/latchkey/id-token')\n" +
-          "request.add_header('Authorization', 'token ' + os.environ['JUPYTERHUB_API_TOKEN'])\n" +
-          'try:\n    print(urllib.request.urlopen(request).status)\n' +
-          'except urllib.error.HTTPError as error:\n    print(error.code)'
-      );
-      assert.equal(fromKernel, '403');
-      const log = fs.readFileSync(child.log, 'utf8');
-      assert.ok(
-        !log.includes(seen[0].body.id_token) && !log.includes(KEY),
-        "the hub's log holds a secret"
-      );
-    }),
-  { needs }
-);
-
-scenario(
-  'on a hub a window comes back by the address that is the same for everybody, and the log has no code',
-  () =>
-    atHub('management', async (person, { child }) => {
+    atHub('', 'management', async (person, hub) => {
+      const { vault } = hub.backend;
+      // Without a page in /hub/static, the address that is the same for everybody leads through the hub.
+      const set = settings =>
+        person.page.evaluate(
+          text =>
+            window.jupyterapp.serviceManager.settings.save('jupyterlab-latchkey:plugin', text),
+          JSON.stringify(settings)
+        );
+      await set({ redirectUri: '' });
+      await person.page.reload();
+      await inLab(person);
       await person.showPanel();
       await person.signedIn();
       await person.action('sign-out').click();
-      await person.panel.locator('.lk-signin').waitFor();
       await person.panel.locator('.lk-ways summary').click();
-      // The provider knows the person from the hub: the window comes and goes.
-      await person.windowFrom(() => person.panel.locator('[data-way="vault"]').click());
-      await person.signedIn();
-      await person.panel.getByText('through the Vault').waitFor();
-      const codes = person.urls
-        .filter(url => url.includes('/hub/static/latchkey/'))
-        .map(url => new URL(url).searchParams.get('code'));
-      assert.ok(codes.some(code => code));
-      const log = fs.readFileSync(child.log, 'utf8');
-      for (const code of codes.filter(Boolean)) {
-        assert.ok(!log.includes(code), 'a code is in the log');
+      // The page at the end never hears of it: the code is not spent.
+      await person.context.route('**/static/callback.js', route => route.abort());
+      const popup = await person.windowFrom(() =>
+        person.panel.locator('[data-way="vault"]').click()
+      );
+      await popup.waitForURL(url => url.pathname.endsWith('/callback.html'));
+      const { searchParams: answer } = new URL(popup.url());
+      assert.ok(
+        logOf(hub).includes(answer.get('code')),
+        'the hub hides codes: nothing is shown here'
+      );
+      const redeem = nonce =>
+        fetch(
+          `${vault.address}/v1/auth/keycloak-oidc/oidc/callback?` +
+            new URLSearchParams({ code: answer.get('code'), state: answer.get('state'), ...nonce })
+        );
+      for (const nonce of [{}, { client_nonce: 'a'.repeat(43) }]) {
+        const refused = await redeem(nonce);
+        assert.equal(refused.status, 400);
+        assert.equal((await refused.json()).auth ?? null, null);
       }
+      await set({});
     }),
-  { needs }
+  { needs: () => (fs.existsSync(proxy) ? undefined : 'configurable-http-proxy is not installed') }
 );
+
+function slug(place) {
+  return place.toLowerCase().replace(/[^a-z0-9]+/g, '-');
+}

@@ -21,7 +21,7 @@ const TIMEOUT = 40_000;
 export class Person {
   static async arrive(
     lab,
-    { name = 'reader', options = {}, at = place('demo.ipynb'), wait = true, prepare } = {}
+    { name = 'reader', options = {}, at = place('demo.ipynb'), wait = true, prepare, store } = {}
   ) {
     const browser = await launch();
     const context = await browser.newContext({
@@ -35,6 +35,7 @@ export class Person {
       lab,
       name,
       context,
+      store: store ?? 'notebook-secret-kv-v2',
       console: [],
       urls: [],
       requests: []
@@ -113,7 +114,7 @@ export class Person {
 
   async signedIn() {
     await this.panel.locator('.lk-tree').waitFor();
-    await this.row('notebook-secret-kv-v2').waitFor();
+    await this.row(this.store).waitFor();
   }
 
   /** A row of the tree, by its name. */
@@ -196,11 +197,29 @@ export class Person {
     return (await shown.first().innerText()).trim();
   }
 
+  /** Runs a command to its end. What it gives stays in the page: that may be a widget, with all that hangs on it. */
   command(id, args = {}) {
     return this.page.evaluate(
-      ([name, what]) => window.jupyterapp.commands.execute(name, what),
+      async ([name, what]) => {
+        await window.jupyterapp.commands.execute(name, what);
+      },
       [id, args]
     );
+  }
+
+  /** What the plugin provides to other extensions, as they would get it. */
+  async latchkey() {
+    await this.page.waitForFunction(() => window.jupyterapp?.isPluginActivated);
+    return this.page.evaluateHandle(async () => {
+      const { jupyterapp: app } = window;
+      await app.activatePlugin('jupyterlab-latchkey:plugin');
+      // Tokens are compared by identity: it is found among those that are registered.
+      const services = Object.values(app.pluginRegistry).find(
+        value => value instanceof Map && [...value.keys()].some(key => key?.name)
+      );
+      const name = 'jupyterlab-latchkey:ILatchkey';
+      return app.resolveRequiredService([...services.keys()].find(key => key.name === name));
+    });
   }
 
   async picture(name, target = this.page) {

@@ -10,7 +10,9 @@ import './signin.mjs';
 import './secrets.mjs';
 import './kernel.mjs';
 import './safety.mjs';
+import './extensions.mjs';
 import { closeHub } from './hub.mjs';
+import { leaveServers } from './servers.mjs';
 
 const args = process.argv.slice(2);
 const all = args.includes('--all');
@@ -30,7 +32,8 @@ async function onFailure(name) {
       .allInnerTexts()
       .catch(() => []);
     console.log(`  told ${person.name}: ${told?.join(' | ')}`);
-    console.log(`  console of ${person.name}: ${person.console.slice(-12).join('\n    ')}`);
+    const lines = person.console.slice(-12).map(line => line.slice(0, 300));
+    console.log(`  console of ${person.name}: ${lines.join('\n    ')}`);
     await person.leave().catch(() => undefined);
   }
   people.clear();
@@ -43,6 +46,7 @@ try {
   await closeBrowser();
   await closeHub();
   await closeShared();
+  await leaveServers();
   await endAll();
 }
 process.exit(failed === 0 ? 0 : 1);

@@ -1,5 +1,6 @@
 // Browsing, reading and writing.
 
+import { scrollThrough, tenThousand } from './measures.mjs';
 import { scenario } from './runner.mjs';
 import { as, shared } from './shared.mjs';
 import { assert, KEY } from './page.mjs';
@@ -199,60 +200,12 @@ scenario('a search finds a secret in a folder that was never opened', () =>
 
 scenario('ten thousand secrets stay smooth', async () => {
   const { doubles } = await shared();
-  await doubles.call('POST', 'sys/mounts/many', { type: 'kv', options: { version: '2' } });
-  await doubles.call('PUT', 'sys/policies/acl/many', {
-    policy: 'path "many/*" { capabilities = ["read", "list"] }'
-  });
-  const all = Array.from({ length: 10_000 }, (_, index) => `s${String(index).padStart(5, '0')}`);
-  for (let at = 0; at < all.length; at += 200) {
-    const part = all.slice(at, at + 200);
-    await Promise.all(
-      part.map(name => doubles.call('POST', `many/data/big/${name}`, { data: { v: '1' } }))
-    );
-  }
-  await doubles.call('POST', 'auth/keycloak-oidc/role/many', {
-    role_type: 'oidc',
-    user_claim: 'sub',
-    allowed_redirect_uris: doubles.redirectUris(),
-    token_policies: ['many', 'management']
-  });
+  const settings = await tenThousand(doubles);
   await as(
     'management',
     async person => {
       await person.signIn();
-      await person.openRow('many', 'big');
-      await person.row('s00000').waitFor();
-      const measured = await person.page.evaluate(async () => {
-        const box = document.querySelector('.lk-tree');
-        const gaps = [];
-        let rows = 0;
-        // What a frame costs on this machine at this moment, when nothing is drawn.
-        const idle = [];
-        for (let frame = 0; frame < 60; frame += 1) {
-          const begun = performance.now();
-          await new Promise(resolve => requestAnimationFrame(resolve));
-          idle.push(performance.now() - begun);
-        }
-        idle.sort((a, b) => a - b);
-        let last = performance.now();
-        for (let frame = 0; frame < 120; frame += 1) {
-          // Ten rows a frame: as fast as a wheel goes.
-          box.scrollTop += 240;
-          await new Promise(resolve => requestAnimationFrame(resolve));
-          const now = performance.now();
-          gaps.push(now - last);
-          last = now;
-          rows = Math.max(rows, box.querySelectorAll('.lk-row').length);
-        }
-        gaps.sort((a, b) => a - b);
-        return {
-          rows,
-          height: box.scrollHeight,
-          idle: idle[30],
-          median: gaps[60],
-          worst: gaps[119]
-        };
-      });
+      const measured = await scrollThrough(person);
       console.log(`  10 000 secrets: ${JSON.stringify(measured)}`);
       assert.ok(measured.height > 240_000, 'all of them are in the list');
       assert.ok(measured.rows < 80, `only what is visible is drawn: ${measured.rows}`);
@@ -263,6 +216,6 @@ scenario('ten thousand secrets stay smooth', async () => {
         `half of the frames took longer than ${measured.median} ms`
       );
     },
-    { settings: { oidcRole: 'many', mounts: [STORE, 'many'] } }
+    { settings }
   );
 });

@@ -1,6 +1,7 @@
 // Ways of signing in.
 
 import { scenario } from './runner.mjs';
+import { theServers, withoutServers } from './servers.mjs';
 import { as, asAt, other, people, shared } from './shared.mjs';
 import { assert, KEY, Person } from './page.mjs';
 import { until } from './world.mjs';
@@ -209,6 +210,96 @@ scenario('a person signs in where OpenBao itself takes the answer of the provide
   );
 });
 
+scenario('a person signs in as a device does, by a code that the provider asks for', async () => {
+  const { doubles } = await shared();
+  const redirectUri = `${doubles.vault.address}/v1/auth/keycloak-oidc/oidc/callback`;
+  await doubles.call('POST', 'auth/keycloak-oidc/role/device', {
+    role_type: 'oidc',
+    user_claim: 'sub',
+    callback_mode: 'device',
+    poll_interval: 1,
+    allowed_redirect_uris: [redirectUri],
+    claim_mappings: { preferred_username: 'username' },
+    token_policies: ['management']
+  });
+  await as(
+    'reader',
+    async person => {
+      await person.showPanel();
+      const popup = await person.windowFrom(() =>
+        person.panel.locator('[data-way="vault"]').click()
+      );
+      // The address has the code already, and nothing comes back that could be pasted.
+      await person.panel.getByText('Waiting for your sign-in').waitFor();
+      await person.picture('device');
+      assert.equal(await person.panel.locator('[data-lk="paste"]').count(), 0);
+      await person.atProvider(popup);
+      await person.signedIn();
+    },
+    { settings: { oidcRole: 'device', redirectUri } }
+  );
+});
+
+/** Comes to the shared Lab, whose secrets are in a real OpenBao this time. */
+async function atServers(changes, action) {
+  const { lab } = await shared();
+  const servers = await theServers();
+  await servers.welcome(lab.url, [
+    `${lab.url}/lab/extensions/jupyterlab-latchkey/static/callback.html`
+  ]);
+  await lab.with(servers.settings(changes(servers)), () =>
+    asAt(lab, 'reader', action, { store: servers.store })
+  );
+}
+
+scenario(
+  'Keycloak and OpenBao: a person signs in where OpenBao itself takes the answer',
+  () =>
+    atServers(
+      servers => ({ oidcRole: 'direct', redirectUri: servers.directRedirect }),
+      async person => {
+        await person.showPanel();
+        const popup = await person.windowFrom(() =>
+          person.panel.locator('[data-way="vault"]').click()
+        );
+        await person.atProvider(popup);
+        await popup.locator('#confirm-button').waitFor();
+        await person.picture('direct-at-openbao', popup);
+        await popup.locator('#confirm-button').click();
+        await person.signedIn();
+        await person.openRow('lab-kv', 'team', 'openai');
+        await person.row('OPENAI_API_KEY').waitFor();
+      }
+    ),
+  { needs: withoutServers }
+);
+
+scenario(
+  'Keycloak and OpenBao: a person signs in as a device does',
+  () =>
+    atServers(
+      servers => ({
+        oidcMount: 'lab-device',
+        redirectUri: `${servers.vault.address}/v1/auth/lab-device/oidc/callback`
+      }),
+      async person => {
+        await person.showPanel();
+        const popup = await person.windowFrom(() =>
+          person.panel.locator('[data-way="vault"]').click()
+        );
+        await person.atProvider(popup);
+        // Keycloak asks what the device may know.
+        await popup.getByText('Do you grant these access privileges?').waitFor();
+        await person.picture('device-at-keycloak', popup);
+        await popup.locator('#kc-login').click();
+        await person.signedIn();
+        await person.openRow('lab-kv', 'team', 'openai');
+        await person.row('OPENAI_API_KEY').waitFor();
+      }
+    ),
+  { needs: withoutServers }
+);
+
 scenario(
   'a person uses a Vault token that they have, and signing out revokes only what is ours to revoke',
   async () => {
@@ -276,5 +367,65 @@ scenario('a token that cannot be prolonged is fetched anew in a hidden frame', a
     { settings: { oidcRole: 'short' } }
   );
 });
+
+/** A tab that slept: its timers stood still while the clock, and the token at the Vault, went on. */
+async function sleep(person, doubles, hours) {
+  const { page } = person;
+  await page.clock.pauseAt(Date.now() + 1000);
+  const { data } = await doubles.call('LIST', 'auth/token/accessors');
+  for (const accessor of data.keys) {
+    const { data: token } = await doubles.call('POST', 'auth/token/lookup-accessor', { accessor });
+    if (token.path?.startsWith('auth/keycloak-oidc/')) {
+      await doubles.call('POST', 'auth/token/revoke-accessor', { accessor });
+    }
+  }
+  await page.clock.fastForward(hours * 3_600_000);
+  await page.clock.resume();
+  await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')));
+}
+
+const asleep = { prepare: context => context.clock.install() };
+
+scenario(
+  'a tab that slept until its token was dead signs in again by itself where the provider knows the person',
+  () =>
+    as(
+      'management',
+      async (person, { doubles }) => {
+        await person.signIn();
+        const logins = () =>
+          person.requests.filter(({ url }) => url.includes('/oidc/callback?')).length;
+        assert.equal(logins(), 1);
+        await sleep(person, doubles, 9);
+        await until('a second sign-in', () => logins() === 2, 60_000);
+        await person.openRow('notebook-secret-kv-v2', 'team', 'openai');
+        await person.row('OPENAI_API_KEY').waitFor();
+        assert.equal(person.context.pages().length, 1, 'no window was opened for it');
+      },
+      asleep
+    )
+);
+
+scenario('a tab that slept until nobody knows the person shows no secret any more, and asks', () =>
+  as(
+    'management',
+    async (person, { doubles }) => {
+      await person.signIn();
+      await person.openRow('notebook-secret-kv-v2', 'team', 'openai');
+      await person.row('OPENAI_API_KEY').click();
+      await person.action('reveal').click();
+      await person.panel.getByText(KEY).waitFor();
+      // The provider has forgotten the person as well.
+      await person.context.clearCookies({ name: /KEYCLOAK|AUTH|session/i });
+      await sleep(person, doubles, 9);
+      await person.panel.locator('.lk-signin').waitFor();
+      await person.notification('Sign in');
+      await person.picture('slept');
+      assert.equal(await person.page.getByText(KEY).count(), 0);
+      await person.signIn();
+    },
+    asleep
+  )
+);
 
 export { people };

@@ -194,7 +194,8 @@ export class Lab {
     settings,
     config = '',
     args = [],
-    program = 'jupyter-lab'
+    program = 'jupyter-lab',
+    prepare
   }) {
     const home = path.join(output, `${name}-home`);
     fs.rmSync(home, { recursive: true, force: true });
@@ -237,6 +238,7 @@ export class Lab {
       ].join('\n')
     );
     lab.notebook('demo.ipynb', ["import os\nprint(os.environ.get('OPENAI_API_KEY', 'not there'))"]);
+    prepare?.(lab);
     await lab.begin();
     return lab;
   }
@@ -308,9 +310,12 @@ export class Lab {
 
 let browser;
 
-/** The Chromium of the system, once. */
+/** The Chromium of the system, once; anew where the machine has ended it. */
 export async function launch() {
-  browser ??= await chromium.launch({
+  if (browser?.isConnected()) {
+    return browser;
+  }
+  browser = await chromium.launch({
     executablePath: process.env.LATCHKEY_CHROMIUM || '/usr/bin/chromium',
     // The scenarios that change a page's headers answer in the server's place, and Chromium no longer knows that it is local.
     args: ['--no-sandbox', '--disable-dev-shm-usage', '--disable-features=LocalNetworkAccessChecks']

@@ -9,7 +9,7 @@ use crate::progress::say;
 use crate::project::Project;
 use crate::servers::Session;
 use crate::setup::Packages;
-use crate::{peers, tools};
+use crate::{labextension, peers, tools};
 
 const PACKAGE: &str = "latchkey-benches";
 
@@ -24,6 +24,9 @@ pub(crate) struct Arguments {
     /// Measure what hub-spawn adds to a spawn instead: so many spawns, and as many bare ones, in a real JupyterHub
     #[arg(long, value_name = "SPAWNS", num_args = 0..=1, default_missing_value = "50", conflicts_with = "peers")]
     hub: Option<u32>,
+    /// Measure the JupyterLab extension in a browser instead: how soon, how often, how smooth, how much
+    #[arg(long, conflicts_with = "peers")]
+    jupyterlab: bool,
     /// Passed on to the measuring program
     #[arg(value_name = "ARGUMENTS", trailing_var_arg = true, allow_hyphen_values = true)]
     passed_on: Vec<String>,
@@ -36,6 +39,9 @@ pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<ExitCode> 
     if arguments.peers {
         let filter = arguments.passed_on.first().map(String::as_str).unwrap_or_default();
         return peers::run(project, arguments.from_nothing, filter);
+    }
+    if arguments.jupyterlab {
+        return labextension::bench(project, &Packages::new(project));
     }
     if !project.metadata()?.has(PACKAGE) {
         bail!("there is nothing to measure yet: the workspace has no package `{PACKAGE}`");

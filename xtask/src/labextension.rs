@@ -11,7 +11,7 @@ use crate::install::{self, Stamp};
 use crate::progress::say;
 use crate::project::Project;
 use crate::setup::{self, Packages};
-use crate::tools::{JUPYTERLAB, NODE_PEERS, UI_TESTS};
+use crate::tools::{JUPYTERLAB, JUPYTERLAB_5, NODE_PEERS, SECRETS_MANAGER, UI_TESTS, Venv};
 use crate::wasm;
 
 /// The Python module, and the folder in it that Lab's builder writes.
@@ -47,25 +47,40 @@ pub(crate) fn build(project: &Project, packages: &Packages<'_>) -> Result<PathBu
     extension.wheel(&engine)
 }
 
-/// The scenarios in a browser, with everything that they need built and installed.
-pub(crate) fn scenarios(project: &Project, packages: &Packages<'_>, all: bool) -> Result<Command> {
+/// The unit tests and the scenarios in a browser, with everything that they need built and installed.
+pub(crate) fn tests(project: &Project, packages: &Packages<'_>, all: bool) -> Result<Vec<Command>> {
     if !Path::new(R_KERNEL).exists() {
         packages.install(&["r-cran-irkernel"], "to put a secret into a kernel for R")?;
     }
     // The hub's proxy is among them.
     NODE_PEERS.provide(project, packages)?;
-    let mut command = prepare(project, packages, "run.mjs")?;
+    SECRETS_MANAGER.provide(project, packages)?;
+    let mut scenarios = prepare(project, packages, "run.mjs")?;
     let extension = Extension::new(project);
     extension.step("jlpm lint:check", &mut extension.jlpm(&["lint:check"]))?;
-    command.args(all.then_some("--all"));
-    Ok(command)
+    scenarios.env("LATCHKEY_SECRETS_MANAGER", SECRETS_MANAGER.folder(project));
+    if all {
+        JUPYTERLAB_5.provide(project, packages)?;
+        extension.install_into(&JUPYTERLAB_5, &extension.packed()?)?;
+        scenarios.arg("--all").env("LATCHKEY_JUPYTERHUB_5", JUPYTERLAB_5.folder(project));
+    }
+    Ok(vec![extension.jlpm(&["test"]), scenarios])
+}
+
+/// The measures in a browser. They say whether the goals are held, and fail by none of them.
+pub(crate) fn bench(project: &Project, packages: &Packages<'_>) -> Result<ExitCode> {
+    NODE_PEERS.provide(project, packages)?;
+    let mut command = prepare(project, packages, "bench.mjs")?;
+    command.env("LATCHKEY_UI_OUTPUT", project.target("bench/jupyterlab"));
+    let status = project.guard().spawn(&mut command)?.wait()?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// A script of `jupyterlab/ui-tests`, with the extension, the doubles and a browser ready for it.
 pub(crate) fn prepare(project: &Project, packages: &Packages<'_>, script: &str) -> Result<Command> {
     let wheel = build(project, packages)?;
     let extension = Extension::new(project);
-    extension.install(&wheel)?;
+    extension.install_into(&JUPYTERLAB, &wheel)?;
     if !Path::new(CHROMIUM).exists() {
         packages.install(&["chromium"], "to try the extension in a browser")?;
     }
@@ -119,11 +134,11 @@ impl<'project> Extension<'project> {
     }
 
     /// Installs the wheel as a person would, on a `PATH` without Node.
-    pub(crate) fn install(&self, wheel: &Path) -> Result<()> {
-        let bin = JUPYTERLAB.folder(self.project).join("bin");
-        let wheel = wheel.to_string_lossy();
-        let arguments = ["install", "--no-deps", "--force-reinstall", "--no-input", &wheel];
-        self.step("pip install, of the wheel", self.program("pip", &arguments).env("PATH", &bin))
+    fn install_into(&self, venv: &Venv, wheel: &Path) -> Result<()> {
+        let bin = venv.folder(self.project).join("bin");
+        let mut pip = Command::new(bin.join("pip"));
+        pip.args(["install", "--no-deps", "--force-reinstall", "--no-input"]).arg(wheel).env("PATH", &bin);
+        self.step("pip install, of the wheel", &mut pip)
     }
 
     fn step(&self, title: &str, command: &mut Command) -> Result<()> {
@@ -184,13 +199,18 @@ impl<'project> Extension<'project> {
         let out = folder.to_string_lossy();
         let arguments = ["-m", "build", "--wheel", "--no-isolation", "--outdir", &out];
         self.step("python -m build", &mut self.program("python", &arguments))?;
-        let wheel = fs::read_dir(&folder)?
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            .find(|path| path.extension().is_some_and(|extension| extension == "whl"))
-            .context("no wheel was made")?;
+        let wheel = self.packed()?;
         let mut check = self.program("python", &["-c", SAME_ENGINE]);
         self.step("looking into the wheel", check.arg(&wheel).arg(wasm_in(engine)?))?;
         Ok(wheel)
+    }
+
+    /// The wheel that was packed.
+    fn packed(&self) -> Result<PathBuf> {
+        fs::read_dir(self.project.target("labextension"))?
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .find(|path| path.extension().is_some_and(|extension| extension == "whl"))
+            .context("no wheel was made")
     }
 }
 

@@ -184,7 +184,7 @@ function Waiting({ state }: { state: Extract<FlowState, { kind: 'waiting' }> }):
       {state.isPasted ? (
         <Paste />
       ) : (
-        !state.userCode && (
+        !state.polls && (
           <details>
             <summary>{trans.__('The window does not come back?')}</summary>
             <Paste />

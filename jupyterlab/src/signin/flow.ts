@@ -29,7 +29,9 @@ export type FlowState =
       readonly isBlocked: boolean;
       /** Whether the person has to paste what the provider shows. */
       readonly isPasted: boolean;
-      /** What the person types there, in OpenBao's mode `device`. */
+      /** Whether the Vault hears of it by itself: then nothing comes back to this page, and there is nothing to paste. */
+      readonly polls: boolean;
+      /** What the person types there, in OpenBao's mode `device`, unless the address has it. */
       readonly userCode: string | undefined;
       /** Why what was pasted was not taken. */
       readonly error?: unknown;
@@ -185,6 +187,7 @@ export class SignInFlow {
       url: pending.url,
       isBlocked: popup?.isBlocked ?? false,
       isPasted: way === 'paste' && !pending.polls,
+      polls: pending.polls,
       userCode: pending.userCode
     });
     const timeout = window.setTimeout(

@@ -74,6 +74,7 @@ impl Plan {
             plan.add_wasm(metadata, scope);
             plan.add_packages(metadata, scope);
         }
+        plan.add_servers(scope);
         if filters.is_empty() {
             plan.add_browser(scope);
         }
@@ -134,15 +135,18 @@ impl Plan {
         self.add("JupyterLab", purpose, Action::Browser { all: scope == Scope::All });
     }
 
-    /// Last, for it waits for the servers.
-    fn add_suite(&mut self, scope: Scope, filters: &[String]) {
+    /// As late as can be, for it waits.
+    fn add_servers(&mut self, scope: Scope) {
         if scope == Scope::Fast {
-            self.leave_out("the suite's real servers, and JupyterHub, Node programs and Redis", "--fast");
-        } else {
-            let servers = "OpenBao, Keycloak and oidc-provider are installed and answer";
-            self.add("real servers", servers, Action::Servers);
-            self.add("tools", "JupyterHub, Node programs and Redis are installed", Action::Tools);
+            return self
+                .leave_out("the suite's real servers, and JupyterHub, Node programs and Redis", "--fast");
         }
+        let servers = "OpenBao, Keycloak and oidc-provider are installed and answer";
+        self.add("real servers", servers, Action::Servers);
+        self.add("tools", "JupyterHub, Node programs and Redis are installed", Action::Tools);
+    }
+
+    fn add_suite(&mut self, scope: Scope, filters: &[String]) {
         if scope == Scope::All {
             self.add("kubernetes", "etcd and kube-apiserver are built", Action::Kubernetes);
         }
@@ -218,7 +222,7 @@ mod tests_of_plan {
     #[test]
     fn a_usual_run_ends_with_the_suite_on_real_servers() {
         let names = names(Scope::Usual, &[]);
-        assert_eq!(names[names.len() - 5..], ["packages", "JupyterLab", "real servers", "tools", "suite"]);
+        assert_eq!(names[names.len() - 5..], ["packages", "real servers", "tools", "JupyterLab", "suite"]);
     }
 
     #[test]

@@ -204,7 +204,7 @@ impl<'project> Runner<'project> {
             Action::Packages(names) => self.packages(step, names),
             Action::Bindings => self.bindings(step),
             Action::OldHub => self.old_hub(step, background),
-            Action::Browser { all } => self.browser(step, background.packages, *all),
+            Action::Browser { all } => self.browser(step, background, *all),
         }
     }
 
@@ -213,12 +213,7 @@ impl<'project> Runner<'project> {
         let counts = match wasm::test_command(self.project, &Packages::new(self.project)) {
             Ok(mut command) => {
                 let finished = self.run_logged(step, &mut command)?;
-                let output = fs::read(self.log(step)).unwrap_or_default();
-                let mut counts = Counts::of_output(&String::from_utf8_lossy(&output));
-                if !finished.success && counts.failed == 0 {
-                    counts.failed = 1;
-                }
-                counts
+                self.counts(step, &finished)
             }
             Err(error) => {
                 say!("    FAILED: {error:#}");
@@ -241,11 +236,7 @@ impl<'project> Runner<'project> {
         point_at(&mut command, addresses, &tools);
         command.env(tools::HUB_VARIABLE, tools::JUPYTERHUB_5.folder(self.project));
         let finished = self.run_logged(step, &mut command)?;
-        let output = fs::read(self.log(step)).unwrap_or_default();
-        let mut counts = Counts::of_output(&String::from_utf8_lossy(&output));
-        if !finished.success && counts.failed == 0 {
-            counts.failed = 1;
-        }
+        let counts = self.counts(step, &finished);
         self.lines.push(Line { name: step.name.clone(), counts, ran_tests: true, took: begun.elapsed() });
         Ok(())
     }
@@ -280,15 +271,7 @@ impl<'project> Runner<'project> {
                 command.env("LATCHKEY_LOGINS", LOGINS);
             }
             let finished = self.run_logged(step, &mut command)?;
-            let output = fs::read(self.log(step)).unwrap_or_default();
-            let mut counts = Counts::of_output(&String::from_utf8_lossy(&output));
-            if !finished.success && counts.failed == 0 {
-                // A runner that crashed leaves no result behind.
-                counts.failed = 1;
-            }
-            sum.passed += counts.passed;
-            sum.failed += counts.failed;
-            sum.skipped += counts.skipped;
+            sum = sum.plus(self.counts(step, &finished));
             took += finished.took;
         }
         self.lines.push(Line { name: step.name.clone(), counts: sum, ran_tests: true, took });
@@ -303,24 +286,37 @@ impl<'project> Runner<'project> {
         Ok(())
     }
 
-    fn browser(&mut self, step: &Step, packages: &Packages<'_>, all: bool) -> Result<()> {
+    fn browser(&mut self, step: &Step, background: &Background<'_, '_>, all: bool) -> Result<()> {
         let begun = Instant::now();
-        let mut command = match labextension::scenarios(self.project, packages, all) {
-            Ok(command) => command,
+        let commands = match labextension::tests(self.project, background.packages, all) {
+            Ok(commands) => commands,
             Err(error) => {
                 say!("    FAILED: {error:#}");
                 self.line(step, Counts::check(false), begun.elapsed());
                 return Ok(());
             }
         };
-        let finished = self.run_logged(step, &mut command)?;
+        let (addresses, tools) = background.found();
+        let mut sum = Counts::default();
+        for mut command in commands {
+            point_at(&mut command, addresses, &tools);
+            let finished = self.run_logged(step, &mut command)?;
+            sum = sum.plus(self.counts(step, &finished));
+        }
+        let line = Line { name: step.name.clone(), counts: sum, ran_tests: true, took: begun.elapsed() };
+        self.lines.push(line);
+        Ok(())
+    }
+
+    /// What the tests of a step have printed.
+    fn counts(&self, step: &Step, finished: &Finished) -> Counts {
         let output = fs::read(self.log(step)).unwrap_or_default();
         let mut counts = Counts::of_output(&String::from_utf8_lossy(&output));
         if !finished.success && counts.failed == 0 {
+            // A runner that crashed leaves no result behind.
             counts.failed = 1;
         }
-        self.lines.push(Line { name: step.name.clone(), counts, ran_tests: true, took: begun.elapsed() });
-        Ok(())
+        counts
     }
 
     /// Runs a step's command. What a failing one printed is shown, what a passing one printed is kept.

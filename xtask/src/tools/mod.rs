@@ -57,6 +57,16 @@ pub(crate) const JUPYTERLAB: Venv = Venv {
     ],
 };
 
+/// The hub of the 5.x line with a JupyterLab on its servers, for `--all`.
+pub(crate) const JUPYTERLAB_5: Venv = Venv {
+    name: "jupyterlab-on-hub-5",
+    packages: &["jupyterhub==5.5.4", "oauthenticator==17.4.0", "jupyterlab==4.6.6", "ipykernel"],
+};
+
+/// What other extensions keep their keys with. By itself, so that only the scenario that wants it sees it.
+pub(crate) const SECRETS_MANAGER: Venv =
+    Venv { name: "secrets-manager", packages: &["jupyter-secrets-manager==0.5.1"] };
+
 /// The scenarios of the extension in a browser.
 pub(crate) const UI_TESTS: NpmFolder = NpmFolder { name: "ui-tests", source: "jupyterlab/ui-tests" };
 
