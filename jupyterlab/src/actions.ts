@@ -157,7 +157,11 @@ export class Actions implements IActions {
       concern === 'lost'
         ? trans.__('Your sign-in has ended.')
         : trans.__('Your sign-in ends soon, and cannot be prolonged.');
-    Notification.warning(text, {
+    // What was told before is no news any more.
+    if (this._concern !== undefined) {
+      Notification.dismiss(this._concern);
+    }
+    this._concern = Notification.warning(text, {
       autoClose: false,
       actions: [{ label: trans.__('Sign in again'), callback: () => this._parts.openPanel() }]
     });
@@ -257,4 +261,6 @@ export class Actions implements IActions {
           : describe(error, trans);
     }
   }
+
+  private _concern: string | undefined;
 }

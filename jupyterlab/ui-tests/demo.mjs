@@ -24,24 +24,27 @@ try {
   const doubles = await Doubles.start({ lab: `http://localhost:${port}` });
   const lab = await Lab.start({ name: 'demo-lab', port, settings: doubles.settings() });
   fs.copyFileSync(path.join(here, 'welcome.ipynb'), path.join(lab.root, 'welcome.ipynb'));
-  await (isHeadless ? tryIt(lab) : invite(lab, doubles));
+  await (isHeadless ? tryIt(lab, doubles) : invite(lab, doubles));
 } catch (error) {
   console.error(error);
   await stop(1);
 }
 
-/** What a person would do, to the end. */
-async function tryIt(lab) {
-  const person = await Person.arrive(lab, { name: 'reader', at: place('welcome.ipynb') });
-  console.log('signing in as reader, in a window of the provider');
-  await person.signIn();
-  console.log('putting notebook-secret-kv-v2/team/openai into the kernel');
-  await person.inject('notebook-secret-kv-v2', 'team', 'openai');
-  const shown = await person.run("import os; print(len(os.environ['OPENAI_API_KEY']))");
-  if (!(Number(shown) > 0)) {
-    throw new Error(`the kernel has no key: ${shown}`);
+/** What a person would do, to the end; by each of the two. */
+async function tryIt(lab, doubles) {
+  for (const { name } of doubles.provider.users) {
+    const person = await Person.arrive(lab, { name, at: place('welcome.ipynb') });
+    console.log(`signing in as ${name}, in a window of the provider`);
+    await person.signIn();
+    console.log('putting notebook-secret-kv-v2/team/openai into the kernel');
+    await person.inject('notebook-secret-kv-v2', 'team', 'openai');
+    const shown = await person.run("import os; print(len(os.environ['OPENAI_API_KEY']))");
+    if (!(Number(shown) > 0)) {
+      throw new Error(`the kernel has no key: ${shown}`);
+    }
+    console.log(`the kernel has OPENAI_API_KEY, ${shown} characters long`);
+    await person.leave();
   }
-  console.log(`the kernel has OPENAI_API_KEY, ${shown} characters long`);
   await stop(0);
 }
 

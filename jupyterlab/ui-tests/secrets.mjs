@@ -99,7 +99,17 @@ scenario('a person writes a new secret, changes it, and finds both versions', ()
     await person.panel.locator('.lk-diff').waitFor();
     assert.equal(await person.panel.locator('.lk-diff .lk-changed th').innerText(), 'API_TOKEN');
     assert.equal(await person.panel.locator('.lk-diff .lk-added th').innerText(), 'extra');
+    const values = person.panel.locator('.lk-diff-values');
+    assert.equal(await values.count(), 0, 'hidden at first');
+    await person.action('diff-values').click();
+    const changed = person.panel.locator('.lk-diff .lk-changed');
+    await changed.locator('del').waitFor();
+    assert.equal(await changed.locator('del').innerText(), 'first\nvalue ✓');
+    assert.equal(await changed.locator('ins').innerText(), 'second');
+    assert.equal(await person.panel.locator('.lk-diff .lk-added ins').innerText(), 'e');
     await person.picture('versions');
+    await person.action('diff-values').click();
+    await values.first().waitFor({ state: 'detached' });
   })
 );
 

@@ -52,6 +52,12 @@ pub(crate) fn tests(project: &Project, packages: &Packages<'_>, all: bool) -> Re
     if !Path::new(R_KERNEL).exists() {
         packages.install(&["r-cran-irkernel"], "to put a secret into a kernel for R")?;
     }
+    if !Path::new(KOREAN).exists()
+        && let Err(error) = packages.install(&["fonts-nanum"], "to see Korean in the pictures")
+    {
+        // Nothing is tested by it.
+        say!("  pictures in Korean have boxes: {error:#}");
+    }
     // The hub's proxy is among them.
     NODE_PEERS.provide(project, packages)?;
     SECRETS_MANAGER.provide(project, packages)?;
@@ -103,6 +109,9 @@ pub(crate) fn prepare(project: &Project, packages: &Packages<'_>, script: &str) 
 
 /// Where Debian has its kernel for R.
 const R_KERNEL: &str = "/usr/lib/R/site-library/IRkernel";
+
+/// Where Debian has a Korean font.
+const KOREAN: &str = "/usr/share/fonts/truetype/nanum";
 
 /// Where Debian has the browser.
 const CHROMIUM: &str = "/usr/bin/chromium";

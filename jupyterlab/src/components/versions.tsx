@@ -199,22 +199,24 @@ interface IDiffProps {
   newer: number;
 }
 
-/** What was done to come from one version to the next. Values stay hidden. */
+/** What a field held before and after; undefined where there was no such field. */
+interface IValues {
+  readonly before: string | undefined;
+  readonly after: string | undefined;
+}
+
+/** What was done to come from one version to the next. Values are hidden until somebody asks for them. */
 function Diff({ node, older, newer }: IDiffProps): JSX.Element {
   const { latchkey, trans } = usePanel();
   const [changes, setChanges] = React.useState<readonly Engine.FieldChange[]>();
+  const [values, setValues] = React.useState<ReadonlyMap<string, IValues>>();
   const [problem, setProblem] = React.useState<unknown>();
-  React.useEffect(() => {
-    let isGone = false;
-    void compare().then(
-      found => !isGone && setChanges(found),
-      error => !isGone && setProblem(error)
-    );
-    return () => {
-      isGone = true;
-    };
 
-    async function compare(): Promise<Engine.FieldChange[]> {
+  /** Reads both versions, and frees them when it has looked at them. */
+  const look = React.useCallback(
+    async function <T>(
+      at: (now?: Engine.SecretVersion, then?: Engine.SecretVersion) => T
+    ): Promise<T> {
       const secrets = latchkey.secrets;
       const after = await secrets?.read(node.mount, node.path, newer);
       const before =
@@ -223,16 +225,58 @@ function Diff({ node, older, newer }: IDiffProps): JSX.Element {
         read?.outcome === 'found' ? read.secret : undefined
       );
       try {
-        if (now && then) {
-          return now.diff(then);
-        }
-        return (now?.fields ?? []).map(({ name }) => ({ field: name, change: 'added' as const }));
+        return at(now, then);
       } finally {
         now?.free();
         then?.free();
       }
+    },
+    [latchkey, node, older, newer]
+  );
+
+  React.useEffect(() => {
+    let isGone = false;
+    void look((now, then): readonly Engine.FieldChange[] =>
+      now && then
+        ? now.diff(then)
+        : (now?.fields ?? []).map(({ name }) => ({ field: name, change: 'added' as const }))
+    ).then(
+      found => !isGone && setChanges(found),
+      error => !isGone && setProblem(error)
+    );
+    return () => {
+      isGone = true;
+    };
+  }, [look]);
+
+  const { revealSeconds } = latchkey.settings.values;
+  React.useEffect(() => {
+    if (!values || revealSeconds === 0) {
+      return;
     }
-  }, [latchkey, node, older, newer]);
+    const timer = window.setTimeout(() => setValues(undefined), revealSeconds * 1000);
+    return () => window.clearTimeout(timer);
+  }, [values, revealSeconds]);
+
+  async function toggle(): Promise<void> {
+    if (values) {
+      return setValues(undefined);
+    }
+    try {
+      const found = await look((now, then) => {
+        const valueIn = (secret: Engine.SecretVersion | undefined, field: string) =>
+          secret?.fields.some(({ name }) => name === field) ? secret.value(field) : undefined;
+        return (changes ?? []).map(
+          ({ field }) =>
+            [field, { before: valueIn(then, field), after: valueIn(now, field) }] as const
+        );
+      });
+      setValues(new Map(found));
+    } catch (error) {
+      setProblem(error);
+    }
+  }
+
   const words = {
     added: trans.__('added'),
     removed: trans.__('removed'),
@@ -253,12 +297,36 @@ function Diff({ node, older, newer }: IDiffProps): JSX.Element {
             {changes.map(({ field, change }) => (
               <tr key={field} className={`lk-${change}`}>
                 <th scope="row">{field}</th>
-                <td>{words[change]}</td>
+                <td>
+                  {words[change]}
+                  {values && <Values {...(values.get(field) ?? NO_VALUES)} />}
+                </td>
               </tr>
             ))}
           </tbody>
         </table>
       )}
+      {changes && (
+        <Button
+          className="jp-mod-styled lk-small"
+          data-lk="diff-values"
+          aria-pressed={values !== undefined}
+          onClick={() => void toggle()}
+        >
+          {values ? trans.__('Hide values') : trans.__('Show values')}
+        </Button>
+      )}
     </>
+  );
+}
+
+const NO_VALUES: IValues = { before: undefined, after: undefined };
+
+function Values({ before, after }: IValues): JSX.Element {
+  return (
+    <div className="lk-diff-values">
+      {before !== undefined && before !== after && <del>{before}</del>}
+      {after !== undefined && (before === after ? <span>{after}</span> : <ins>{after}</ins>)}
+    </div>
   );
 }
