@@ -1,6 +1,7 @@
 //! A realm of this test's own, which it may change as it likes.
 
 use std::env;
+use std::time::Duration;
 
 use latchkey_tests::Backend;
 use latchkey_transport::{Method, Request, ReqwestTransport, Secret, Transport as _};
@@ -28,6 +29,8 @@ pub struct Person {
 }
 
 async fn send(request: Request) -> (u16, Option<String>, Value) {
+    // A realm has keys to make, which takes half a minute on a machine that does other things as well.
+    let request = request.with_time_limit(Duration::from_secs(180));
     // Each test has a runtime of its own, and so has its connections.
     let reply = ReqwestTransport::new().unwrap().send(request).await.unwrap();
     let body = serde_json::from_slice(reply.body()).unwrap_or(Value::Null);
