@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: the measures, and their report.
+//! `cargo xtask bench`: the measures, their report, and the size of the engine for browsers.
 
 use std::fs;
 use std::process::ExitCode;
@@ -9,7 +9,7 @@ use crate::progress::say;
 use crate::project::Project;
 use crate::servers::Session;
 use crate::setup::Packages;
-use crate::{labextension, peers, tools};
+use crate::{labextension, peers, tools, wasm};
 
 const PACKAGE: &str = "latchkey-benches";
 
@@ -60,6 +60,12 @@ pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<ExitCode> 
     }
     if report.is_file() {
         say!("report: {}", report.display());
+    }
+    // Only when all is measured: building the engine takes a minute.
+    if arguments.passed_on.is_empty() {
+        let size = wasm::build_package(project, &Packages::new(project))?.size;
+        say!("{}", size.to_string().trim_end());
+        size.check()?;
     }
     Ok(ExitCode::SUCCESS)
 }

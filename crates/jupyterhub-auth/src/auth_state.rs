@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use latchkey_transport::Secret;
+use latchkey_transport::{Secret, json};
 use serde::{Deserialize, Deserializer};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// What the hub keeps of a person's sign-in, as oauthenticator writes it.
 ///
@@ -29,13 +29,13 @@ pub struct AuthState {
     /// What the provider said of the person: userinfo, or the claims of the ID token. Nobody has checked it here; the
     /// hub did.
     #[serde(default, rename = "oauth_user")]
-    claims: Option<Map<String, Value>>,
+    claims: Option<json::Any>,
 }
 
 impl AuthState {
     /// Returns what the provider said of the person under that name.
     pub fn claim(&self, name: &str) -> Option<&Value> {
-        self.claims.as_ref()?.get(name)
+        self.claims.as_ref()?.0.get(name)
     }
 }
 

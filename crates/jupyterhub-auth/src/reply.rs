@@ -1,6 +1,6 @@
 //! What every reply of the hub has in common.
 
-use latchkey_transport::{Reply, Secret};
+use latchkey_transport::{Reply, Secret, json};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -15,7 +15,7 @@ pub(crate) fn read<T: DeserializeOwned>(
     if !reply.is_success() {
         return Err(refused(reply, token, wanted));
     }
-    serde_json::from_slice(reply.body()).map_err(|_| malformed(reply, wanted))
+    json::from_slice(reply.body()).map_err(|_| malformed(reply, wanted))
 }
 
 fn refused(reply: &Reply, token: &Secret, wanted: &'static str) -> Error {
@@ -23,7 +23,7 @@ fn refused(reply: &Reply, token: &Secret, wanted: &'static str) -> Error {
     struct Body {
         message: Option<String>,
     }
-    let Ok(body) = serde_json::from_slice::<Body>(reply.body()) else { return malformed(reply, wanted) };
+    let Ok(body) = json::from_slice::<Body>(reply.body()) else { return malformed(reply, wanted) };
     let message = body.message.as_deref().map(|text| shown(text, token)).unwrap_or_default();
     let refusal = Refusal { status: reply.status(), message };
     match refusal.status {

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use latchkey_transport::{Random, RandomUnavailable};
 use serde_json::json;
 
-use crate::signer::{Signer, Unique, sign, unix_seconds};
+use crate::signer::{SignClaims, Signer, Unique, unix_seconds};
 use crate::{Authentication, Error, Misuse};
 
 /// Signed statements of who a client is, one for each request
@@ -23,7 +23,7 @@ pub struct Assertions {
 }
 
 struct Shared {
-    signer: Box<dyn Signer>,
+    signer: Box<dyn SignClaims>,
     unique: Unique,
 }
 
@@ -71,7 +71,7 @@ impl Assertions {
             "iss": client_id, "sub": client_id, "aud": self.audience.as_deref().unwrap_or(issuer),
             "jti": unique.next(), "iat": now, "exp": now + Self::LIFETIME.as_secs(),
         });
-        let statement = sign(&**signer, "JWT", json!({}), &claims).await?;
+        let statement = signer.sign_claims("JWT", json!({}), &claims).await?;
         Ok(Authentication::Assertion(statement))
     }
 }

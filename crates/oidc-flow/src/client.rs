@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use latchkey_transport::{MaybeSend, Perform as _, Replay, Reply, Secret};
+use latchkey_transport::{MaybeSend, Perform as _, Replay, Reply, Secret, json};
 use serde::Deserialize;
 
 use crate::form::FormExchange;
@@ -255,6 +255,5 @@ fn wants_nonce(reply: &Reply) -> bool {
         error: String,
     }
     let is_refused = matches!(reply.status(), 400 | 401);
-    is_refused
-        && serde_json::from_slice::<Body>(reply.body()).is_ok_and(|body| body.error == "use_dpop_nonce")
+    is_refused && json::from_slice::<Body>(reply.body()).is_ok_and(|body| body.error == "use_dpop_nonce")
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use latchkey_transport::{Exchange, Perform as _, Replay, Reply, Request, Secret};
+use latchkey_transport::{Exchange, Perform as _, Replay, Reply, Request, Secret, json};
 use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
@@ -120,7 +120,7 @@ impl Exchange for AuthorizeDevice {
         let endpoint = Endpoint::DeviceAuthorization;
         let missing = |field| Misbehaviour::FieldMissing { endpoint, field };
         let body: Body =
-            serde_json::from_slice(reply.body()).map_err(|_| Misbehaviour::MalformedReply { endpoint })?;
+            json::from_slice(reply.body()).map_err(|_| Misbehaviour::MalformedReply { endpoint })?;
         // A person opens these: nothing but a page may hide behind them.
         let page = |field: &'static str, address: &str| {
             let url = Url::parse(address).map_err(|_| missing(field))?;

@@ -1,6 +1,6 @@
 //! Tokens that are worth nothing without a key.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
@@ -14,7 +14,7 @@ use url::Url;
 
 use crate::keys::PublicKey;
 use crate::refusal::challenge;
-use crate::signer::{Unique, sign, unix_seconds};
+use crate::signer::{SignClaims, Unique, unix_seconds};
 use crate::{Algorithm, Error, Misuse, Signer};
 
 /// A key that a client proves to have with each request, so that its tokens are worth nothing to anybody else
@@ -27,12 +27,12 @@ use crate::{Algorithm, Error, Misuse, Signer};
 pub struct Dpop(Arc<Shared>);
 
 struct Shared {
-    signer: Box<dyn Signer>,
+    signer: Box<dyn SignClaims>,
     public_key: Value,
     thumbprint: String,
     unique: Unique,
     /// The last nonce of each server, by its origin.
-    nonces: RwLock<HashMap<String, String>>,
+    nonces: RwLock<BTreeMap<String, String>>,
 }
 
 impl Dpop {
@@ -104,7 +104,7 @@ impl Dpop {
             claims["nonce"] = nonce.into();
         }
         let header = json!({"jwk": self.0.public_key});
-        Ok(sign(&*self.0.signer, "dpop+jwt", header, &claims).await?)
+        Ok(self.0.signer.sign_claims("dpop+jwt", header, &claims).await?)
     }
 
     /// Sends a request with an access token that is bound to the key, and sends it once more where the server wants a

@@ -63,7 +63,7 @@ pub enum Error {
 
     /// The operator of this machine: it does not let us listen on loopback.
     #[error("this machine does not let us listen on loopback")]
-    Loopback(#[source] std::io::Error),
+    Loopback(#[cfg_attr(not(target_arch = "wasm32"), source)] std::io::Error),
 
     /// The operator of this machine: no random numbers, and going on without would make the login guessable.
     #[error(transparent)]

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use latchkey_transport::{Exchange, MaybeSend, MaybeSync, Method, Reply, Request, Secret};
+use latchkey_transport::{Exchange, MaybeSend, MaybeSync, Method, Reply, Request, Secret, json};
 use serde::Deserialize;
 use url::{Url, form_urlencoded};
 use zeroize::Zeroizing;
@@ -184,7 +184,7 @@ impl ClientForm {
             error: String,
             error_description: Option<String>,
         }
-        let body: Body = serde_json::from_slice(reply.body()).ok()?;
+        let body: Body = json::from_slice(reply.body()).ok()?;
         let is_repeated = |text: &String| self.secrets().any(|secret| repeats(text, &secret));
         if is_repeated(&body.error) {
             return None;

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::OnceLock;
 
+use latchkey_transport::json;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::error::Category;
 use serde_json::{Map, Value};
 
 /// Why a text is not the JSON that is wanted.
@@ -59,22 +59,19 @@ impl Object {
     /// Returns all members.
     pub(crate) fn whole(&self) -> &Map<String, Value> {
         // It was read to its end before, so it can be read again.
-        self.whole.get_or_init(|| serde_json::from_slice(&self.text).unwrap_or_default())
+        self.whole.get_or_init(|| match json::from_slice(&self.text) {
+            Ok(json::Any(Value::Object(members))) => members,
+            _ => Map::new(),
+        })
     }
 }
 
 /// Reads a text to its end. The only data errors that the readers here can give are the duplicate name and, for a text
 /// that is no object, the wrong type.
 fn outermost<'de, S: DeserializeSeed<'de>>(text: &'de [u8], seed: S) -> Result<S::Value, Problem> {
-    let mut reader = serde_json::Deserializer::from_slice(text);
-    let value = seed.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
-    value.map_err(|error| {
-        let is_object = text.trim_ascii_start().starts_with(b"{");
-        if error.classify() == Category::Data && is_object {
-            Problem::DuplicateName
-        } else {
-            Problem::Malformed
-        }
+    json::seed_from_slice(text, seed).map_err(|problem| match problem {
+        json::Problem::Kind if text.trim_ascii_start().starts_with(b"{") => Problem::DuplicateName,
+        _ => Problem::Malformed,
     })
 }
 

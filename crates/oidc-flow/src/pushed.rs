@@ -1,6 +1,6 @@
 //! What is asked for, left with the provider before the browser is opened.
 
-use latchkey_transport::{Exchange, Replay, Reply, Request, Secret};
+use latchkey_transport::{Exchange, Replay, Reply, Request, Secret, json};
 use serde::Deserialize;
 
 use crate::form::ClientForm;
@@ -39,7 +39,7 @@ impl Exchange for PushAuthorization {
         }
         let endpoint = Endpoint::PushedAuthorization;
         let body: Body =
-            serde_json::from_slice(reply.body()).map_err(|_| Misbehaviour::MalformedReply { endpoint })?;
+            json::from_slice(reply.body()).map_err(|_| Misbehaviour::MalformedReply { endpoint })?;
         let uri = body.request_uri.filter(|uri| !uri.is_empty());
         Ok(uri.ok_or(Misbehaviour::FieldMissing { endpoint, field: "request_uri" })?)
     }

@@ -80,6 +80,22 @@ pub(crate) async fn sign(
     Ok(Secret::new(format!("{}.{}", *input, URL_SAFE_NO_PAD.encode(signature))))
 }
 
+/// A signer that signs claims. What it takes is reached through the signer alone: a program whose clients have no key, such as a
+/// page, does not carry it.
+#[cfg_attr(not(target_arch = "wasm32"), async_trait::async_trait)]
+#[cfg_attr(target_arch = "wasm32", async_trait::async_trait(?Send))]
+pub(crate) trait SignClaims: Signer {
+    async fn sign_claims(&self, media_type: &str, header: Value, claims: &Value) -> Result<Secret, Misuse>;
+}
+
+#[cfg_attr(not(target_arch = "wasm32"), async_trait::async_trait)]
+#[cfg_attr(target_arch = "wasm32", async_trait::async_trait(?Send))]
+impl<S: Signer> SignClaims for S {
+    async fn sign_claims(&self, media_type: &str, header: Value, claims: &Value) -> Result<Secret, Misuse> {
+        sign(self, media_type, header, claims).await
+    }
+}
+
 pub(crate) fn unix_seconds(now: SystemTime) -> u64 {
     now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use latchkey_transport::{Exchange, Replay, Reply, Request, Secret};
+use latchkey_transport::{Exchange, Replay, Reply, Request, Secret, json};
 use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
@@ -148,15 +148,15 @@ struct Body {
     id_token: Option<Secret>,
     refresh_token: Option<Secret>,
     issued_token_type: Option<String>,
-    expires_in: Option<Value>,
+    expires_in: Option<json::Any>,
     scope: Option<String>,
 }
 
 impl TokenReply {
     pub(crate) fn read(body: &[u8]) -> Result<Self, Error> {
         let missing = |field| Misbehaviour::FieldMissing { endpoint: Endpoint::Token, field };
-        let body: Body = serde_json::from_slice(body)
-            .map_err(|_| Misbehaviour::MalformedReply { endpoint: Endpoint::Token })?;
+        let body: Body =
+            json::from_slice(body).map_err(|_| Misbehaviour::MalformedReply { endpoint: Endpoint::Token })?;
         let access_token =
             body.access_token.filter(|token| !token.is_empty()).ok_or(missing("access_token"))?;
         Ok(Self {
@@ -165,7 +165,7 @@ impl TokenReply {
             id_token: body.id_token.map(IdToken::parse).transpose()?,
             refresh_token: body.refresh_token.filter(|token| !token.is_empty()),
             issued_token_type: body.issued_token_type,
-            expires_in: body.expires_in.as_ref().and_then(lifetime),
+            expires_in: body.expires_in.and_then(|json::Any(value)| lifetime(&value)),
             scope: body.scope,
         })
     }
@@ -196,7 +196,8 @@ impl TokenReply {
 pub(crate) fn lifetime(value: &Value) -> Option<Duration> {
     let seconds = match value {
         Value::Number(number) => number.as_f64()?,
-        Value::String(text) => text.trim().parse().ok()?,
+        // A fraction of a second makes no difference.
+        Value::String(text) => f64::from(text.trim().split('.').next()?.parse::<u32>().ok()?),
         _ => return None,
     };
     // A century: beyond it, adding to the time of day may overflow somewhere.

@@ -8,6 +8,7 @@ mod transport;
 
 // What crosses it.
 mod headers;
+pub mod json;
 mod message;
 mod secret;
 

@@ -10,7 +10,7 @@ use url::Url;
 
 use crate::consistency::{Forwarding, INDEX_HEADER, Seen};
 use crate::retry::{self, Retry, SharedWaiting, Waiting};
-use crate::token::LookupSelf;
+use crate::token::{LookupSelf, TokenInfo};
 use crate::trace::Attempt;
 use crate::{Error, Refusal, Vault};
 
@@ -41,15 +41,21 @@ const NODE_PATHS: [&str; 4] = ["/v1/sys/health", "/v1/sys/seal-status", "/v1/sys
 trait Call: MaybeSend + MaybeSync {
     fn request(&self) -> Request;
     fn replay(&self) -> Replay;
+    /// Returns the error that a reply stands for.
+    fn error_in(&self, reply: Reply) -> Option<Error>;
 }
 
-impl<E: Exchange<Error = Error> + MaybeSend + MaybeSync> Call for E {
+impl<E: Exchange<Error = Error> + Clone + MaybeSend + MaybeSync> Call for E {
     fn request(&self) -> Request {
         Exchange::request(self)
     }
 
     fn replay(&self) -> Replay {
         Exchange::replay(self)
+    }
+
+    fn error_in(&self, reply: Reply) -> Option<Error> {
+        self.clone().receive(reply).err()
     }
 }
 
@@ -72,34 +78,43 @@ impl Vault {
     where
         E: Exchange<Error = Error> + Clone + MaybeSend + MaybeSync,
     {
-        let outcome = match &self.delivery.again {
-            None => self.perform_once(exchange).await,
-            Some((retry, waiting)) => self.perform_patiently(exchange, retry, &**waiting).await,
-        };
-        match outcome {
-            Err(Error::PermissionDenied(refusal)) if self.delivery.looks_for_dead_tokens => {
-                Err(self.denied(refusal).await)
+        let reply = self.deliver(&exchange).await?;
+        match exchange.receive(reply) {
+            Ok(output) => Ok(output),
+            Err(error) => Err(self.explained(error).await),
+        }
+    }
+
+    /// Says what there is to say of an error beyond the reply: what every call needs is compiled once and not for each
+    /// kind of call, here and in all that follows. In a browser every byte counts.
+    async fn explained(&self, error: Error) -> Error {
+        match self.cleaned(error) {
+            Error::PermissionDenied(refusal) if self.delivery.looks_for_dead_tokens => {
+                self.denied(refusal).await
             }
-            outcome => outcome,
+            error => error,
         }
     }
 
     /// Says of a refusal whether it was for a dead token.
     async fn denied(&self, refusal: Refusal) -> Error {
         match &self.token {
-            Some(token) if token.is_dead(|| self.perform_once(LookupSelf)).await => {
-                Error::TokenInvalid(refusal)
-            }
+            Some(token) if token.is_dead(|| self.look_up()).await => Error::TokenInvalid(refusal),
             _ => Error::PermissionDenied(refusal),
         }
     }
 
-    async fn perform_once<E>(&self, exchange: E) -> Result<E::Output, Error>
-    where
-        E: Exchange<Error = Error> + MaybeSend + MaybeSync,
-    {
-        let reply = self.send_once(&exchange).await?;
-        exchange.receive(reply).map_err(|error| self.cleaned(error))
+    async fn look_up(&self) -> Result<TokenInfo, Error> {
+        let reply = self.send_once(&LookupSelf).await?;
+        LookupSelf.receive(reply).map_err(|error| self.cleaned(error))
+    }
+
+    /// Returns the reply that counts.
+    async fn deliver(&self, call: &dyn Call) -> Result<Reply, Error> {
+        match &self.delivery.again {
+            None => Ok(self.send_once(call).await?),
+            Some((retry, waiting)) => self.send_patiently(call, retry, &**waiting).await,
+        }
     }
 
     /// Sends a call, and once more where that is harmless.
@@ -110,43 +125,36 @@ impl Vault {
         }
     }
 
-    async fn perform_patiently<E>(
+    async fn send_patiently(
         &self,
-        exchange: E,
+        call: &dyn Call,
         retry: &Retry,
         waiting: &dyn Waiting,
-    ) -> Result<E::Output, Error>
-    where
-        E: Exchange<Error = Error> + Clone + MaybeSend + MaybeSync,
-    {
+    ) -> Result<Reply, Error> {
         let begun = waiting.elapsed();
         let elapsed = || waiting.elapsed().saturating_sub(begun);
         let mut attempts = 1;
         loop {
             let left = retry.deadline().saturating_sub(elapsed());
-            let outcome = match self.send(&exchange, attempts, left).await {
-                Ok(reply) if !retry::may_pass(reply.status()) => {
-                    return exchange.receive(reply).map_err(|error| self.cleaned(error));
-                }
-                Ok(reply) => exchange.clone().receive(reply).map_err(|error| self.cleaned(error)),
-                Err(error) => Err(error.into()),
+            let outcome = self.send(call, attempts, left).await.map_err(Error::from);
+            let pause =
+                |error: &Error| retry.pause(call.replay(), error, attempts, elapsed(), waiting.random());
+            let pause = match &outcome {
+                Ok(reply) if !retry::may_pass(reply.status()) => None,
+                Ok(reply) => call.error_in(reply.clone()).and_then(|error| pause(&error)),
+                Err(error) => pause(error),
             };
-            let Err(error) = outcome else { return outcome };
-            match retry.pause(Call::replay(&exchange), &error, attempts, elapsed(), waiting.random()) {
-                Some(pause) => waiting.sleep(pause).await,
-                None => return Err(error),
-            }
+            let Some(pause) = pause else { return outcome };
+            waiting.sleep(pause).await;
             // The pause may have been longer than it should: a machine that slept, a page in the background.
             if elapsed() >= retry.deadline() {
-                return Err(error);
+                return outcome;
             }
             attempts += 1;
         }
     }
 
     /// Sends a request, and sends it on where a standby names a node that is known; `left` is for each of them.
-    ///
-    /// Compiled once and not for each kind of call, as all is that does not read a reply: in a browser every byte counts.
     async fn send(&self, call: &dyn Call, number: u32, left: Duration) -> Result<Reply, TransportError> {
         let (mut node, mut hops) = (&*self.address, 0);
         loop {

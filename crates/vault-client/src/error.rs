@@ -80,8 +80,8 @@ pub enum Error {
     UnreadableFile {
         /// The file.
         path: PathBuf,
-        /// What the system said.
-        #[source]
+        /// What the system said. In a browser it is no source: there are no files, and what shows it would be downloaded.
+        #[cfg_attr(not(target_arch = "wasm32"), source)]
         cause: std::io::Error,
     },
     /// The source of randomness gave nothing, so no login can be begun.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use latchkey_transport::{Body, Secret};
+use latchkey_transport::{Body, Secret, json};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::Error;
@@ -14,7 +14,7 @@ impl Error {
             return self;
         }
         // Opened to be found in what the server said.
-        let leaves = serde_json::from_slice::<Leaves>(body.expose_secret()).unwrap_or_default();
+        let leaves = json::from_slice::<Leaves>(body.expose_secret()).unwrap_or_default();
         leaves.0.iter().fold(self, Self::cleaned_of)
     }
 }

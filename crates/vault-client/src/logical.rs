@@ -1,6 +1,6 @@
 //! Any path of the API, for what has no call of its own here.
 
-use latchkey_transport::{Body, Exchange, Method, Replay, Reply, Request};
+use latchkey_transport::{Body, Exchange, Method, Replay, Reply, Request, json};
 use serde::Serialize;
 
 use crate::login::AuthReply;
@@ -86,7 +86,7 @@ impl Answer {
             None
         };
         let warnings = envelope.warnings(&[]);
-        let whole = || serde_json::from_slice(reply.body()).ok();
+        let whole = || json::from_slice(reply.body()).ok();
         let span = Data::find(&reply, if envelope.is_bare() { whole() } else { envelope.data() });
         Ok(Self { data: Data::new(reply, span).ok_or(malformed)?, login, warnings })
     }

@@ -4,7 +4,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserializer as _, MapAccess, Visitor};
+use latchkey_transport::json;
+use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
@@ -139,7 +140,7 @@ fn fields(json: &str) -> Option<Fields<'_>> {
     if !json.trim_start().starts_with('{') {
         return None;
     }
-    serde_json::Deserializer::from_str(json).deserialize_map(Object).ok()
+    json::object(json, Object).ok()
 }
 
 #[derive(serde::Deserialize)]

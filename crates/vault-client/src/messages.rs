@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use latchkey_transport::Secret;
+use latchkey_transport::{Secret, json};
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -92,7 +92,7 @@ pub(crate) struct Texts<'a>(Vec<Cow<'a, str>>);
 
 impl<'a> Texts<'a> {
     pub(crate) fn read(raw: &'a RawValue) -> Self {
-        serde_json::from_str(raw.get()).unwrap_or_default()
+        json::from_raw(raw).unwrap_or_default()
     }
 
     /// Returns whether one of the texts has this in it.
@@ -124,7 +124,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Texts<'a> {
                 let mut texts = Vec::new();
                 while let Some(item) = items.next_element::<&RawValue>()? {
                     if texts.len() < Messages::MOST
-                        && let Ok(Text(text)) = serde_json::from_str(item.get())
+                        && let Ok(Text(text)) = json::from_raw(item)
                     {
                         texts.push(text);
                     }

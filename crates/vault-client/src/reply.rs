@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
-use latchkey_transport::{Body, Reply, Secret};
+use latchkey_transport::{Body, Reply, Secret, json};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -47,7 +47,7 @@ impl<'a> Envelope<'a> {
 
     /// Returns the envelope whatever the status, if there is one.
     pub(crate) fn parse(reply: &'a Reply) -> Option<Self> {
-        serde_json::from_slice(reply.body()).ok()
+        json::from_slice(reply.body()).ok()
     }
 
     /// Returns the data as it came.
@@ -62,7 +62,7 @@ impl<'a> Envelope<'a> {
 
     /// Returns the data as a type, if it is one.
     pub(crate) fn data_as<T: Deserialize<'a>>(&self) -> Option<T> {
-        serde_json::from_str(self.data?.get()).ok()
+        json::from_raw(self.data?).ok()
     }
 
     /// Returns whether the reply has an auth block at all.
@@ -72,7 +72,7 @@ impl<'a> Envelope<'a> {
 
     /// Returns the auth block as a type, if it is one.
     pub(crate) fn auth_as<T: Deserialize<'a>>(&self) -> Option<T> {
-        serde_json::from_str(self.auth?.get()).ok()
+        json::from_raw(self.auth?).ok()
     }
 
     /// Returns whether the reply has an answer wrapped.
@@ -82,7 +82,7 @@ impl<'a> Envelope<'a> {
 
     /// Returns what wraps the answer as a type, if it is one.
     pub(crate) fn wrap_info_as<T: Deserialize<'a>>(&self) -> Option<T> {
-        serde_json::from_str(self.wrap_info?.get()).ok()
+        json::from_raw(self.wrap_info?).ok()
     }
 
     /// Returns the warnings, cleaned of `sent`.
@@ -106,7 +106,7 @@ pub(crate) fn accept(reply: &Reply, sent: &[&Secret]) -> Result<(), Error> {
 pub(crate) fn is_absence(reply: &Reply) -> bool {
     let Some(said) = Said::parse(reply) else { return false };
     match said.errors {
-        Some(errors) => serde_json::from_str::<[bool; 0]>(errors.get()).is_ok(),
+        Some(errors) => json::from_raw::<[bool; 0]>(errors).is_ok(),
         None => said.request_id.is_some() && said.data.is_none() && !said.warns_of_versions(),
     }
 }
@@ -191,21 +191,31 @@ pub(crate) fn refused(reply: &Reply, sent: &[&Secret]) -> Error {
 /// Writes a value as JSON into memory that is made once, of the right size, and wiped: a buffer that grows would
 /// leave copies behind.
 pub(crate) fn json<T: Serialize + ?Sized>(value: &T) -> Result<Body, Error> {
-    struct Count(usize);
-    impl io::Write for Count {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0 += bytes.len();
-            Ok(bytes.len())
+    let mut sink = Sink { length: 0, bytes: None };
+    serde_json::to_writer(&mut sink, value).map_err(|_| Error::UnwritableBody)?;
+    sink.bytes = Some(Zeroizing::new(Vec::with_capacity(sink.length)));
+    serde_json::to_writer(&mut sink, value).map_err(|_| Error::UnwritableBody)?;
+    Ok(Body::from(sink.bytes.unwrap_or_default()))
+}
+
+/// Counts first and keeps then: one type for both, so that what writes a value is compiled once.
+struct Sink {
+    length: usize,
+    bytes: Option<Zeroizing<Vec<u8>>>,
+}
+
+impl io::Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.bytes {
+            None => self.length += bytes.len(),
+            Some(kept) => kept.extend_from_slice(bytes),
         }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
+        Ok(bytes.len())
     }
-    let mut count = Count(0);
-    serde_json::to_writer(&mut count, value).map_err(|_| Error::UnwritableBody)?;
-    let mut bytes = Zeroizing::new(Vec::with_capacity(count.0));
-    serde_json::to_writer(&mut *bytes, value).map_err(|_| Error::UnwritableBody)?;
-    Ok(Body::from(bytes))
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// What is looked at in a reply that is not good.
@@ -223,7 +233,7 @@ struct Said<'a> {
 
 impl<'a> Said<'a> {
     fn parse(reply: &'a Reply) -> Option<Self> {
-        serde_json::from_slice(reply.body()).ok()
+        json::from_slice(reply.body()).ok()
     }
 
     fn warns_of_versions(&self) -> bool {

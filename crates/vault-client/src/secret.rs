@@ -3,9 +3,9 @@
 use std::fmt;
 use std::ops::Range;
 
-use latchkey_transport::Reply;
+use latchkey_transport::{Reply, json};
+use serde::Deserialize;
 use serde::de::{self, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
@@ -152,7 +152,7 @@ impl fmt::Debug for Data {
 fn index(body: &str, data: &str) -> Option<(Zeroizing<String>, Vec<Field>)> {
     let mut index = Index { body, room: data.len(), unescaped: Zeroizing::default(), fields: Vec::new() };
     if data.starts_with('{') {
-        serde_json::Deserializer::from_str(data).deserialize_map(&mut index).ok()?;
+        json::object(data, &mut index).ok()?;
     }
     Some((index.unescaped, index.fields))
 }

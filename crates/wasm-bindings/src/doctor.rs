@@ -2,7 +2,7 @@
 
 use std::time::UNIX_EPOCH;
 
-use js_sys::Array;
+use js_sys::{Array, Promise};
 use latchkey_jupyterhub_auth::{Error as HubError, Holder, HubApi};
 use latchkey_oidc_flow::Provider;
 use latchkey_transport::{
@@ -17,20 +17,23 @@ use crate::failure::Failure;
 use crate::finding::{Finding, Outcome, clock, cors_fix, redirect_fix};
 use crate::object::{object, optional, texts};
 use crate::options::Options;
+use crate::promise::promise;
 use crate::session::{Target, hub_id_token, transport, vault};
 use crate::verifier::WebCrypto;
 
 /// `diagnose` of `types.d.ts`.
 #[wasm_bindgen(skip_typescript)]
-pub async fn diagnose(setup: JsValue) -> Result<JsValue, JsValue> {
-    let setup = Options(&setup);
-    let transport = transport(&setup)?;
-    let vault = vault(&setup, &transport)?;
-    let mut findings = Vec::new();
-    look_at_vault(&setup, &vault, &mut findings).await?;
-    look_at_provider(&setup, &transport, &mut findings).await?;
-    look_at_hub(&setup, &transport, &mut findings).await?;
-    Ok(findings.iter().map(describe).collect::<Array>().into())
+pub fn diagnose(setup: JsValue) -> Promise {
+    promise(async move {
+        let setup = Options(&setup);
+        let transport = transport(&setup)?;
+        let vault = vault(&setup, &transport)?;
+        let mut findings = Vec::new();
+        look_at_vault(&setup, &vault, &mut findings).await?;
+        look_at_provider(&setup, &transport, &mut findings).await?;
+        look_at_hub(&setup, &transport, &mut findings).await?;
+        Ok(findings.iter().map(describe).collect::<Array>().into())
+    })
 }
 
 async fn look_at_vault(

@@ -1,5 +1,6 @@
 //! The fields of a secret: writing them, and telling two versions apart.
 
+use latchkey_transport::json;
 use latchkey_vault_client::{Data, Error as VaultError, ValueKind};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
@@ -35,7 +36,7 @@ impl Document {
                 self.text(text)
             }
             Input::Json(json) => {
-                let raw: &RawValue = serde_json::from_str(json).map_err(|_| NOT_JSON)?;
+                let raw: &RawValue = json::from_str(json).map_err(|_| NOT_JSON)?;
                 self.push_raw(name, raw.get())
             }
         }
@@ -76,7 +77,7 @@ pub struct Finished(Zeroizing<Vec<u8>>);
 impl Finished {
     /// Returns it, ready to be sent.
     pub fn raw(&self) -> Result<&RawValue, Failure> {
-        serde_json::from_slice(&self.0).map_err(|_| NOT_JSON)
+        json::from_slice(&self.0).map_err(|_| NOT_JSON)
     }
 }
 

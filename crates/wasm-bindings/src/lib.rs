@@ -32,6 +32,8 @@ mod verifier;
 mod object;
 #[cfg(target_arch = "wasm32")]
 mod options;
+#[cfg(target_arch = "wasm32")]
+mod promise;
 
 // What needs no browser.
 pub mod capabilities;

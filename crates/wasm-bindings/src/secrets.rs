@@ -1,11 +1,12 @@
 //! Secrets in versioned stores.
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use js_sys::Promise;
+use latchkey_transport::json;
 use latchkey_vault_client::kv2::{Cas, MetadataSettings, SecretMetadata};
 use latchkey_vault_client::{Error, Read, Vault};
-use serde::Deserialize;
+use serde_json::Value;
 use wasm_bindgen::prelude::*;
 use zeroize::Zeroizing;
 
@@ -14,11 +15,13 @@ use crate::failure::Failure;
 use crate::fields::{Document, Finished, Input};
 use crate::object::{list, notes, number, object, optional};
 use crate::options::{Options, entries, versions, whole};
+use crate::promise::promise;
 use crate::session::Inner;
 use crate::version::{Found, SecretVersion, version};
 
 /// `Secrets` of `types.d.ts`.
 #[wasm_bindgen(skip_typescript)]
+#[derive(Clone)]
 pub struct Secrets(pub(crate) Rc<Inner>);
 
 /// What lists the mounts that the token may see, for any token.
@@ -54,174 +57,197 @@ fn outcome_of<const N: usize>(word: &str, members: [(&str, JsValue); N]) -> JsVa
 #[wasm_bindgen]
 impl Secrets {
     /// See `types.d.ts`; so it is for all that follows.
-    pub async fn mounts(&self) -> Result<JsValue, JsValue> {
-        #[derive(Deserialize)]
-        struct Visible {
-            #[serde(default)]
-            secret: BTreeMap<String, Mount>,
-        }
-        #[derive(Deserialize)]
-        struct Mount {
-            #[serde(rename = "type")]
-            kind: String,
-            #[serde(default)]
-            description: String,
-            #[serde(default)]
-            options: Option<BTreeMap<String, String>>,
-        }
-        let vault = self.vault()?;
-        let answer = self.heard(vault.logical().read(VISIBLE_MOUNTS).await)?;
-        let visible: Visible = match &answer {
-            Some(answer) => self.heard(answer.data.to())?,
-            None => Visible { secret: BTreeMap::new() },
-        };
-        let is_versioned = |mount: &Mount| {
-            let version = mount.options.as_ref().and_then(|options| options.get("version"));
-            matches!(mount.kind.as_str(), "kv" | "generic") && version.is_some_and(|version| version == "2")
-        };
-        let mounts = visible.secret.iter().filter(|(_, mount)| is_versioned(mount));
-        Ok(list(mounts.map(|(path, mount)| {
-            object([
-                ("path", path.trim_matches('/').into()),
-                ("description", mount.description.as_str().into()),
-            ])
-        })))
+    pub fn mounts(&self) -> Promise {
+        let this = self.clone();
+        promise(async move {
+            let vault = this.vault()?;
+            let answer = this.heard(vault.logical().read(VISIBLE_MOUNTS).await)?;
+            let read = json::from_str(answer.as_ref().map_or("{}", |answer| answer.data.json()));
+            let json::Any(visible) = this.heard(read.map_err(|_| Error::WrongType { line: 1, column: 1 }))?;
+            let text = |value: &Value, name: &str| match value.get(name) {
+                Some(Value::String(text)) => text.clone(),
+                _ => String::new(),
+            };
+            let is_versioned = |mount: &Value| {
+                let is_store = matches!(text(mount, "type").as_str(), "kv" | "generic");
+                is_store && mount.get("options").is_some_and(|options| text(options, "version") == "2")
+            };
+            let mounts = visible.get("secret").and_then(Value::as_object).into_iter().flatten();
+            Ok(list(mounts.filter(|(_, mount)| is_versioned(mount)).map(|(path, mount)| {
+                object([
+                    ("path", path.trim_matches('/').into()),
+                    ("description", text(mount, "description").into()),
+                ])
+            })))
+        })
     }
 
-    pub async fn list(&self, mount: String, path: String) -> Result<JsValue, JsValue> {
-        let vault = self.vault()?;
-        let listed = vault.kv2(&mount).list(&path).await.map(|names| {
-            if names.is_empty() {
-                return outcome_of("empty", []);
+    pub fn list(&self, mount: String, path: String) -> Promise {
+        let this = self.clone();
+        promise(async move {
+            let vault = this.vault()?;
+            let listed = vault.kv2(&mount).list(&path).await.map(|names| {
+                if names.is_empty() {
+                    return outcome_of("empty", []);
+                }
+                outcome_of("listed", [("names", list(names))])
+            });
+            this.or_denied(listed)
+        })
+    }
+
+    pub fn read(&self, mount: String, path: String, number: JsValue) -> Promise {
+        let this = self.clone();
+        promise(async move {
+            let vault = this.vault()?;
+            let read = if number.is_undefined() || number.is_null() {
+                vault.kv2(&mount).read(&path).await
+            } else {
+                let number = whole("version", number.as_f64())?;
+                vault.kv2(&mount).read_version(&path, number).await
+            };
+            this.or_denied(read.map(|read| match read {
+                Read::Found(secret) => {
+                    let found = SecretVersion(Rc::new(Found { mount, path, secret }));
+                    outcome_of("found", [("secret", found.into())])
+                }
+                Read::Deleted(metadata) => outcome_of("deleted", [("version", version(&metadata))]),
+                Read::Destroyed(metadata) => outcome_of("destroyed", [("version", version(&metadata))]),
+                Read::Missing => outcome_of("missing", []),
+            }))
+        })
+    }
+
+    pub fn metadata(&self, mount: String, path: String) -> Promise {
+        let this = self.clone();
+        promise(async move {
+            let vault = this.vault()?;
+            let read = vault.kv2(&mount).metadata(&path).await;
+            this.or_denied(read.map(|read| match read {
+                Some(metadata) => outcome_of("found", [("metadata", describe(&metadata))]),
+                None => outcome_of("missing", []),
+            }))
+        })
+    }
+
+    pub fn capabilities(&self, mount: String, path: String) -> Promise {
+        let this = self.clone();
+        promise(async move {
+            let vault = this.vault()?;
+            let paths = capabilities::paths(&mount, &path);
+            let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+            let told = this.heard(vault.sys().capabilities(&paths).await)?;
+            let members = js_sys::Object::new();
+            for (button, may) in capabilities::buttons(&mount, &path, &told) {
+                crate::object::set(&members, button, &may.into());
             }
-            outcome_of("listed", [("names", list(names))])
-        });
-        self.or_denied(listed)
+            Ok(members.into())
+        })
     }
 
-    pub async fn read(&self, mount: String, path: String, number: JsValue) -> Result<JsValue, JsValue> {
-        let vault = self.vault()?;
-        let read = if number.is_undefined() || number.is_null() {
-            vault.kv2(&mount).read(&path).await
-        } else {
-            let number = whole("version", number.as_f64())?;
-            vault.kv2(&mount).read_version(&path, number).await
-        };
-        self.or_denied(read.map(|read| match read {
-            Read::Found(secret) => {
-                let found = SecretVersion(Rc::new(Found { mount, path, secret }));
-                outcome_of("found", [("secret", found.into())])
+    pub fn write(&self, mount: String, path: String, fields: JsValue, cas: JsValue) -> Promise {
+        let this = self.clone();
+        promise(async move {
+            let cas = match (cas.as_string().as_deref(), cas.as_f64()) {
+                (Some("create"), _) => Cas::Create,
+                (Some("none"), _) => Cas::None,
+                (None, Some(version)) => Cas::Version(whole("cas", Some(version))?),
+                _ => {
+                    let problem = "is neither a version nor 'create' nor 'none'";
+                    return Err(Failure::InvalidArgument { name: "cas", problem }.into());
+                }
+            };
+            let mut document = Document::new();
+            for (name, value) in entries("fields", &fields)? {
+                document.push(&name, &input(&value)?)?;
             }
-            Read::Deleted(metadata) => outcome_of("deleted", [("version", version(&metadata))]),
-            Read::Destroyed(metadata) => outcome_of("destroyed", [("version", version(&metadata))]),
-            Read::Missing => outcome_of("missing", []),
-        }))
+            this.put(&mount, &path, document.finish()?, cas).await
+        })
     }
 
-    pub async fn metadata(&self, mount: String, path: String) -> Result<JsValue, JsValue> {
-        let vault = self.vault()?;
-        let read = vault.kv2(&mount).metadata(&path).await;
-        self.or_denied(read.map(|read| match read {
-            Some(metadata) => outcome_of("found", [("metadata", describe(&metadata))]),
-            None => outcome_of("missing", []),
-        }))
-    }
-
-    pub async fn capabilities(&self, mount: String, path: String) -> Result<JsValue, JsValue> {
-        let vault = self.vault()?;
-        let paths = capabilities::paths(&mount, &path);
-        let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
-        let told = self.heard(vault.sys().capabilities(&paths).await)?;
-        let members = js_sys::Object::new();
-        for (button, may) in capabilities::buttons(&mount, &path, &told) {
-            crate::object::set(&members, button, &may.into());
-        }
-        Ok(members.into())
-    }
-
-    pub async fn write(
-        &self,
-        mount: String,
-        path: String,
-        fields: JsValue,
-        cas: JsValue,
-    ) -> Result<JsValue, JsValue> {
-        let cas = match (cas.as_string().as_deref(), cas.as_f64()) {
-            (Some("create"), _) => Cas::Create,
-            (Some("none"), _) => Cas::None,
-            (None, Some(version)) => Cas::Version(whole("cas", Some(version))?),
-            _ => {
-                let problem = "is neither a version nor 'create' nor 'none'";
-                return Err(Failure::InvalidArgument { name: "cas", problem }.into());
-            }
-        };
-        let mut document = Document::new();
-        for (name, value) in entries("fields", &fields)? {
-            document.push(&name, &input(&value)?)?;
-        }
-        self.put(&mount, &path, document.finish()?, cas).await
-    }
-
-    pub async fn change(&self, base: &SecretVersion, changes: JsValue) -> Result<JsValue, JsValue> {
+    pub fn change(&self, base: &SecretVersion, changes: JsValue) -> Promise {
         let base = Rc::clone(&base.0);
-        let mut changes = entries("changes", &changes)?;
-        let data = base.secret.data();
-        let mut document = Document::new();
-        for field in data.fields() {
-            match changes.iter().position(|(name, _)| name == field) {
-                None => document.push_raw(field, data.raw(field).map_err(Failure::from)?)?,
-                Some(index) => {
-                    let (_, value) = changes.remove(index);
-                    if !value.is_null() {
-                        document.push(field, &input(&value)?)?;
+        let this = self.clone();
+        promise(async move {
+            let mut changes = entries("changes", &changes)?;
+            let data = base.secret.data();
+            let mut document = Document::new();
+            for field in data.fields() {
+                match changes.iter().position(|(name, _)| name == field) {
+                    None => document.push_raw(field, data.raw(field).map_err(Failure::from)?)?,
+                    Some(index) => {
+                        let (_, value) = changes.remove(index);
+                        if !value.is_null() {
+                            document.push(field, &input(&value)?)?;
+                        }
                     }
                 }
             }
-        }
-        for (name, value) in changes.iter().filter(|(_, value)| !value.is_null()) {
-            document.push(name, &input(value)?)?;
-        }
-        let cas = Cas::Version(base.secret.metadata().version);
-        self.put(&base.mount, &base.path, document.finish()?, cas).await
+            for (name, value) in changes.iter().filter(|(_, value)| !value.is_null()) {
+                document.push(name, &input(value)?)?;
+            }
+            let cas = Cas::Version(base.secret.metadata().version);
+            this.put(&base.mount, &base.path, document.finish()?, cas).await
+        })
     }
 
-    pub async fn delete(&self, mount: String, path: String, numbers: JsValue) -> Result<(), JsValue> {
-        let vault = self.vault()?;
-        let deleted = if numbers.is_undefined() || numbers.is_null() {
-            vault.kv2(&mount).delete(&path).await
-        } else {
-            let numbers = versions(&numbers)?;
-            vault.kv2(&mount).delete_versions(&path, &numbers).await
-        };
-        Ok(self.heard(deleted)?)
+    pub fn delete(&self, mount: String, path: String, numbers: JsValue) -> Promise {
+        let this = self.clone();
+        promise(async move {
+            let vault = this.vault()?;
+            let deleted = if numbers.is_undefined() || numbers.is_null() {
+                vault.kv2(&mount).delete(&path).await
+            } else {
+                let numbers = versions(&numbers)?;
+                vault.kv2(&mount).delete_versions(&path, &numbers).await
+            };
+            this.heard(deleted)?;
+            Ok(JsValue::UNDEFINED)
+        })
     }
 
-    pub async fn undelete(&self, mount: String, path: String, numbers: JsValue) -> Result<(), JsValue> {
-        let (vault, numbers) = (self.vault()?, versions(&numbers)?);
-        Ok(self.heard(vault.kv2(&mount).undelete_versions(&path, &numbers).await)?)
+    pub fn undelete(&self, mount: String, path: String, numbers: JsValue) -> Promise {
+        let this = self.clone();
+        promise(async move {
+            let (vault, numbers) = (this.vault()?, versions(&numbers)?);
+            this.heard(vault.kv2(&mount).undelete_versions(&path, &numbers).await)?;
+            Ok(JsValue::UNDEFINED)
+        })
     }
 
-    pub async fn destroy(&self, mount: String, path: String, numbers: JsValue) -> Result<(), JsValue> {
-        let (vault, numbers) = (self.vault()?, versions(&numbers)?);
-        Ok(self.heard(vault.kv2(&mount).destroy_versions(&path, &numbers).await)?)
+    pub fn destroy(&self, mount: String, path: String, numbers: JsValue) -> Promise {
+        let this = self.clone();
+        promise(async move {
+            let (vault, numbers) = (this.vault()?, versions(&numbers)?);
+            this.heard(vault.kv2(&mount).destroy_versions(&path, &numbers).await)?;
+            Ok(JsValue::UNDEFINED)
+        })
     }
 
     #[wasm_bindgen(js_name = deleteAll)]
-    pub async fn delete_all(&self, mount: String, path: String) -> Result<(), JsValue> {
-        let vault = self.vault()?;
-        Ok(self.heard(vault.kv2(&mount).delete_metadata(&path).await)?)
+    pub fn delete_all(&self, mount: String, path: String) -> Promise {
+        let this = self.clone();
+        promise(async move {
+            let vault = this.vault()?;
+            this.heard(vault.kv2(&mount).delete_metadata(&path).await)?;
+            Ok(JsValue::UNDEFINED)
+        })
     }
 
     #[wasm_bindgen(js_name = writeNotes)]
-    pub async fn write_notes(&self, mount: String, path: String, notes: JsValue) -> Result<(), JsValue> {
-        let mut settings = MetadataSettings::default();
-        for (name, text) in entries("notes", &notes)? {
-            let wrong =
-                Failure::InvalidArgument { name: "notes", problem: "has a value that is not a string" };
-            settings = settings.with_note(name, text.as_string().ok_or(wrong)?);
-        }
-        let vault = self.vault()?;
-        Ok(self.heard(vault.kv2(&mount).write_metadata(&path, &settings).await)?)
+    pub fn write_notes(&self, mount: String, path: String, notes: JsValue) -> Promise {
+        let this = self.clone();
+        promise(async move {
+            let mut settings = MetadataSettings::default();
+            for (name, text) in entries("notes", &notes)? {
+                let wrong =
+                    Failure::InvalidArgument { name: "notes", problem: "has a value that is not a string" };
+                settings = settings.with_note(name, text.as_string().ok_or(wrong)?);
+            }
+            let vault = this.vault()?;
+            this.heard(vault.kv2(&mount).write_metadata(&path, &settings).await)?;
+            Ok(JsValue::UNDEFINED)
+        })
     }
 
     async fn put(&self, mount: &str, path: &str, data: Finished, cas: Cas) -> Result<JsValue, JsValue> {

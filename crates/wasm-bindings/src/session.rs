@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use js_sys::Function;
+use js_sys::{Function, Promise};
 use latchkey_jupyterhub_auth::{Error as HubError, Holder, HubApi, ReadIdToken, check_own_server};
 use latchkey_oidc_flow::{IdToken, Provider};
 use latchkey_token_lifecycle::Granted;
@@ -19,6 +19,7 @@ use crate::failure::Failure;
 use crate::keeper::{Keeping, Quiet, lease, left};
 use crate::object::{list, notes, object, optional};
 use crate::options::Options;
+use crate::promise::promise;
 use crate::secrets::Secrets;
 use crate::sign_in::PendingSignIn;
 use crate::transport::Fetch;
@@ -26,6 +27,7 @@ use crate::verifier::WebCrypto;
 
 /// `Session` of `types.d.ts`.
 #[wasm_bindgen(skip_typescript)]
+#[derive(Clone)]
 pub struct Session(Rc<Inner>);
 
 /// What a session and everything that came from it share.
@@ -349,80 +351,103 @@ impl Session {
     }
 
     #[wasm_bindgen(js_name = signInWithHub)]
-    pub async fn sign_in_with_hub(&self, hub: JsValue, target: JsValue) -> Result<JsValue, JsValue> {
-        let (hub, target) = (Options(&hub), Target::read(&Options(&target))?);
-        let id_token = hub_id_token(&hub, &self.0.transport).await?;
-        Ok(self.0.log_in("hub", Some(hub.text("user")?), &target, id_token.as_secret()).await?)
+    pub fn sign_in_with_hub(&self, hub: JsValue, target: JsValue) -> Promise {
+        let this = self.clone();
+        promise(async move {
+            let (hub, target) = (Options(&hub), Target::read(&Options(&target))?);
+            let id_token = hub_id_token(&hub, &this.0.transport).await?;
+            Ok(this.0.log_in("hub", Some(hub.text("user")?), &target, id_token.as_secret()).await?)
+        })
     }
 
     #[wasm_bindgen(js_name = beginVault)]
-    pub async fn begin_vault(&self, begin: JsValue) -> Result<PendingSignIn, JsValue> {
-        Ok(PendingSignIn::at_vault(Rc::clone(&self.0), &Options(&begin)).await?)
+    pub fn begin_vault(&self, begin: JsValue) -> Promise {
+        let this = self.clone();
+        promise(
+            async move { Ok(PendingSignIn::at_vault(Rc::clone(&this.0), &Options(&begin)).await?.into()) },
+        )
     }
 
     #[wasm_bindgen(js_name = beginProvider)]
-    pub async fn begin_provider(&self, begin: JsValue) -> Result<PendingSignIn, JsValue> {
-        Ok(PendingSignIn::at_provider(Rc::clone(&self.0), &Options(&begin)).await?)
+    pub fn begin_provider(&self, begin: JsValue) -> Promise {
+        let this = self.clone();
+        promise(
+            async move { Ok(PendingSignIn::at_provider(Rc::clone(&this.0), &Options(&begin)).await?.into()) },
+        )
     }
 
     #[wasm_bindgen(js_name = signInWithJwt)]
-    pub async fn sign_in_with_jwt(&self, jwt: String, target: JsValue) -> Result<JsValue, JsValue> {
-        let target = Target::read(&Options(&target))?;
-        Ok(self.0.log_in("jwt", None, &target, &Secret::new(jwt)).await?)
+    pub fn sign_in_with_jwt(&self, jwt: String, target: JsValue) -> Promise {
+        let this = self.clone();
+        promise(async move {
+            let target = Target::read(&Options(&target))?;
+            Ok(this.0.log_in("jwt", None, &target, &Secret::new(jwt)).await?)
+        })
     }
 
     #[wasm_bindgen(js_name = signInWithToken)]
-    pub async fn sign_in_with_token(&self, token: String) -> Result<JsValue, JsValue> {
-        let token = Token::new(token.trim()).map_err(Failure::from)?;
-        let asked_at = now();
-        let vault = self.0.bare_vault().with_token(&token);
-        let login = vault.token().login(&token).await.map_err(Failure::from)?;
-        Ok(self.0.signed_in("token", None, login, asked_at))
+    pub fn sign_in_with_token(&self, token: String) -> Promise {
+        let this = self.clone();
+        promise(async move {
+            let token = Token::new(token.trim()).map_err(Failure::from)?;
+            let asked_at = now();
+            let vault = this.0.bare_vault().with_token(&token);
+            let login = vault.token().login(&token).await.map_err(Failure::from)?;
+            Ok(this.0.signed_in("token", None, login, asked_at))
+        })
     }
 
-    pub async fn renew(&self) -> Result<JsValue, JsValue> {
-        Ok(self.0.renew().await?)
+    pub fn renew(&self) -> Promise {
+        let this = self.clone();
+        promise(async move { Ok(this.0.renew().await?) })
     }
 
     #[wasm_bindgen(js_name = signOut)]
-    pub async fn sign_out(&self, options: JsValue) -> Result<(), JsValue> {
-        let vault = self.0.vault();
-        if let Some(keeping) = self.0.keeping() {
-            keeping.signed_out();
-        }
-        self.0.set(None);
-        match vault {
-            Ok(vault) if Options(&options).flag("revoke") => {
-                Ok(vault.token().revoke_self().await.map_err(Failure::from)?)
+    pub fn sign_out(&self, options: JsValue) -> Promise {
+        let this = self.clone();
+        promise(async move {
+            let vault = this.0.vault();
+            if let Some(keeping) = this.0.keeping() {
+                keeping.signed_out();
             }
-            _ => Ok(()),
-        }
+            this.0.set(None);
+            match vault {
+                Ok(vault) if Options(&options).flag("revoke") => {
+                    vault.token().revoke_self().await.map_err(Failure::from)?;
+                }
+                _ => {}
+            }
+            Ok(JsValue::UNDEFINED)
+        })
     }
 
     #[wasm_bindgen(js_name = wrapChildToken)]
-    pub async fn wrap_child_token(&self, options: JsValue) -> Result<JsValue, JsValue> {
-        let options = Options(&options);
-        let mut request = TokenRequest::default();
-        if let Some(ttl) = options.number("ttl")? {
-            request = request.with_ttl(Duration::from_secs(ttl));
-        }
-        let policies = options.texts("policies")?;
-        if !policies.is_empty() {
-            request = request.with_policies(policies);
-        }
-        let wrap_ttl = Duration::from_secs(options.number("wrapTtl")?.unwrap_or(WRAP_TTL));
-        let vault = self.0.vault()?;
-        let create = CreateToken::new(&request).map_err(Failure::from)?;
-        let asked_at = now();
-        let wrapped =
-            vault.wrapping().perform(create, wrap_ttl).await.map_err(|error| self.0.heard(error))?;
-        let expires_at = asked_at.checked_add(wrapped.ttl);
-        Ok(object([
-            // Opened for the page: whoever has it can fetch the child, once.
-            ("token", wrapped.token.expose_secret().into()),
-            ("childAccessor", optional(wrapped.wrapped_accessor)),
-            ("expiresAt", optional(expires_at.map(millis))),
-        ]))
+    pub fn wrap_child_token(&self, options: JsValue) -> Promise {
+        let this = self.clone();
+        promise(async move {
+            let options = Options(&options);
+            let mut request = TokenRequest::default();
+            if let Some(ttl) = options.number("ttl")? {
+                request = request.with_ttl(Duration::from_secs(ttl));
+            }
+            let policies = options.texts("policies")?;
+            if !policies.is_empty() {
+                request = request.with_policies(policies);
+            }
+            let wrap_ttl = Duration::from_secs(options.number("wrapTtl")?.unwrap_or(WRAP_TTL));
+            let vault = this.0.vault()?;
+            let create = CreateToken::new(&request).map_err(Failure::from)?;
+            let asked_at = now();
+            let wrapped =
+                vault.wrapping().perform(create, wrap_ttl).await.map_err(|error| this.0.heard(error))?;
+            let expires_at = asked_at.checked_add(wrapped.ttl);
+            Ok(object([
+                // Opened for the page: whoever has it can fetch the child, once.
+                ("token", wrapped.token.expose_secret().into()),
+                ("childAccessor", optional(wrapped.wrapped_accessor)),
+                ("expiresAt", optional(expires_at.map(millis))),
+            ]))
+        })
     }
 }
 

@@ -1,12 +1,13 @@
 //! A sign-in that has begun.
 
 use std::cell::{Cell, RefCell};
-use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::SystemTime;
 
+use js_sys::Promise;
 use latchkey_oidc_flow::oob::Pasted;
 use latchkey_oidc_flow::{CallbackParams, CallbackProblem, Client, Error as OidcError, Pending, Prompt};
 use latchkey_transport::{Secret, SystemRandom};
@@ -18,6 +19,7 @@ use wasm_bindgen::prelude::*;
 use crate::clock::{millis, now, sleep};
 use crate::failure::Failure;
 use crate::options::{Options, entries};
+use crate::promise::promise;
 use crate::session::{Inner, Target};
 use crate::silent::silent;
 
@@ -196,20 +198,22 @@ impl PendingSignIn {
         self.0.user_code.clone()
     }
 
-    pub async fn finish(&self, callback: JsValue) -> Result<JsValue, JsValue> {
+    pub fn finish(&self, callback: JsValue) -> Promise {
         let begun = Rc::clone(&self.0);
-        let callback = read(&callback)?;
-        Ok(begun.finish(&callback).await?)
+        promise(async move {
+            let callback = read(&callback)?;
+            Ok(begun.finish(&callback).await?)
+        })
     }
 
-    pub async fn paste(&self, text: String) -> Result<JsValue, JsValue> {
+    pub fn paste(&self, text: String) -> Promise {
         let begun = Rc::clone(&self.0);
-        Ok(begun.paste(&text).await?)
+        promise(async move { Ok(begun.paste(&text).await?) })
     }
 
-    pub async fn poll(&self) -> Result<JsValue, JsValue> {
+    pub fn poll(&self) -> Promise {
         let begun = Rc::clone(&self.0);
-        Ok(begun.poll().await?)
+        promise(async move { Ok(begun.poll().await?) })
     }
 
     pub fn cancel(&self) {
@@ -249,8 +253,8 @@ impl Cancel {
     }
 
     /// Runs to the end of one or the other. What is dropped half-way was perhaps sent already.
-    async fn race<F: Future>(&self, future: F) -> Result<F::Output, Failure> {
-        let mut future = pin!(future);
+    async fn race<T>(&self, future: impl Future<Output = T>) -> Result<T, Failure> {
+        let mut future: Pin<Box<dyn Future<Output = T> + '_>> = Box::pin(future);
         poll_fn(|context| {
             if self.is_cancelled.get() {
                 return Poll::Ready(Err(Failure::Cancelled));

@@ -56,6 +56,16 @@ impl Toolchain {
         debian.iter().all(|path| Path::new(path).is_file()).then_some(Self::Debian)
     }
 
+    /// Whether the standard library can be built from source as well, with what a browser does not need left out of it: where
+    /// `rustup component add rust-src` was run. Debian's compiler builds it, too, but knows fewer ways to leave something out.
+    pub(crate) fn has_source(self) -> bool {
+        let sysroot = Command::new("rustc").args(["--print", "sysroot"]).output();
+        let sysroot =
+            sysroot.ok().and_then(|output| String::from_utf8(output.stdout).ok()).unwrap_or_default();
+        let source = Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library/std/Cargo.toml");
+        matches!(self, Self::Installed) && source.is_file()
+    }
+
     /// What this machine has, after adding it where it was missing.
     pub(crate) fn provide(packages: &Packages<'_>) -> Result<Self> {
         if let Some(toolchain) = Self::find() {

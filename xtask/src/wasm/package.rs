@@ -58,7 +58,8 @@ pub(crate) fn build(project: &Project, packages: &Packages<'_>) -> Result<Packag
         fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
     }
     fs::rename(&work, &folder)?;
-    Ok(Package { folder, size: size::measure(&bound, &optimised)? })
+    let limit = if toolchain.has_source() { size::LIMIT } else { size::LIMIT_AS_SHIPPED };
+    Ok(Package { folder, size: size::measure(&bound, &optimised, limit)? })
 }
 
 /// Compiles with a lock file of its own: that of the workspace, but for one thing. `url` compares host names in every script of the
@@ -100,13 +101,29 @@ fn compile(project: &Project, toolchain: Toolchain) -> Result<PathBuf> {
         std::env::var("CARGO_HOME").or_else(|_| std::env::var("HOME").map(|home| format!("{home}/.cargo")));
     let remap = |from: &str, to: &str| format!("--remap-path-prefix={from}={to}");
     let root = remap(&project.root().to_string_lossy(), "/latchkey");
-    let flags = [remap(&home.unwrap_or_default(), "/cargo"), root, "-Zlocation-detail=none".to_owned()];
+    let mut flags = vec![remap(&home.unwrap_or_default(), "/cargo"), root];
+    flags.extend(SMALLER.map(str::to_owned));
+    if toolchain.has_source() {
+        command.args(["-Zbuild-std=std,panic_abort", "-Zbuild-std-features=optimize_for_size"]);
+        flags.extend(SMALLER_WITH_SOURCE.map(str::to_owned));
+    }
     command.env("RUSTC_BOOTSTRAP", "1");
     command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}")).env_remove("RUSTFLAGS");
     setup::run_step(project, "wasm", "cargo build, for a browser", &mut command)?;
     let compiled = target.join(TARGET).join("browser/latchkey_wasm_bindings.wasm");
     if compiled.is_file() { Ok(compiled) } else { bail!("{} was not written", compiled.display()) }
 }
+
+/// What the compiler leaves out.
+const SMALLER: [&str; 4] = [
+    "-Zlocation-detail=none",
+    "-Zfmt-debug=none",
+    "--cfg=sha2_backend=\"soft\"",
+    "--cfg=sha2_backend_soft=\"compact\"",
+];
+
+/// What it leaves out where the standard library is built as well: a panic says nothing, it traps.
+const SMALLER_WITH_SOURCE: [&str; 2] = ["-Zunstable-options", "-Cpanic=immediate-abort"];
 
 /// The version of `idna_adapter` that has no tables: <https://docs.rs/crate/idna_adapter/latest>
 const WITHOUT_TABLES: &str = "1.0.0";

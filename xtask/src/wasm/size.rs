@@ -8,7 +8,10 @@ use anyhow::{Context as _, Result, bail};
 
 /// What the engine shall not exceed, packed: the build fails above it. It is what the engine has, and a little: until the goal is
 /// reached, it must not grow.
-pub(crate) const LIMIT: usize = 370 * 1000;
+pub(crate) const LIMIT: usize = 258 * 1000;
+/// The same with the standard library as it is shipped, which is built for speed and tells of a panic; and with Debian's, which cannot
+/// leave the tables of host names out.
+pub(crate) const LIMIT_AS_SHIPPED: usize = 340 * 1000;
 /// What we want it to be.
 pub(crate) const GOAL: usize = 110 * 1000;
 
@@ -18,21 +21,24 @@ pub(crate) struct Size {
     pub(crate) raw: usize,
     /// The same, packed by gzip at its best.
     pub(crate) gzip: usize,
+    /// What the packed one must not exceed.
+    pub(crate) limit: usize,
     /// Before the optimiser saw it.
     pub(crate) before: usize,
     /// Name and size of each section.
     pub(crate) sections: Vec<(String, usize)>,
 }
 
-pub(crate) fn measure(before: &[u8], wasm: &[u8]) -> Result<Size> {
-    Ok(Size { raw: wasm.len(), gzip: gzip(wasm)?, before: before.len(), sections: sections(wasm)? })
+pub(crate) fn measure(before: &[u8], wasm: &[u8], limit: usize) -> Result<Size> {
+    let (raw, before) = (wasm.len(), before.len());
+    Ok(Size { raw, gzip: gzip(wasm)?, limit, before, sections: sections(wasm)? })
 }
 
 impl Size {
     /// Fails where the engine has grown over its limit.
     pub(crate) fn check(&self) -> Result<()> {
-        if self.gzip > LIMIT {
-            bail!("the engine has {} bytes when packed, over its limit of {LIMIT}", self.gzip);
+        if self.gzip > self.limit {
+            bail!("the engine has {} bytes when packed, over its limit of {}", self.gzip, self.limit);
         }
         Ok(())
     }
@@ -126,7 +132,7 @@ mod tests {
 
     #[test]
     fn an_engine_over_its_limit_fails_the_build() {
-        let size = |gzip| Size { raw: 0, gzip, before: 0, sections: Vec::new() };
+        let size = |gzip| Size { raw: 0, gzip, limit: LIMIT, before: 0, sections: Vec::new() };
         assert!(size(LIMIT).check().is_ok() && size(LIMIT + 1).check().is_err());
         assert!(gzip(&vec![0; 100_000]).unwrap() < 1_000);
     }

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use latchkey_transport::{Random, Secret};
+use latchkey_transport::{Random, Secret, json};
 use serde_json::{Map, Value, json};
 
 use super::Authorize;
@@ -57,7 +57,9 @@ impl Authorize {
         for (name, field) in self.parameters(pending) {
             let value = match name {
                 // Core, 6.1: numbers and objects stand as themselves.
-                "max_age" | "claims" => serde_json::from_str(field.text()).unwrap_or(Value::Null),
+                "max_age" | "claims" => {
+                    json::from_str(field.text()).map_or(Value::Null, |json::Any(value)| value)
+                }
                 _ => field.text().into(),
             };
             match claims.get_mut(name) {

@@ -1,9 +1,8 @@
 //! The discovery document.
 
-use std::collections::HashMap;
-
+use latchkey_transport::json;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use url::Url;
 
 use super::{ISSUER_LIMIT, Rules, Tenants, fits, may_be_asked, rebased};
@@ -41,7 +40,7 @@ impl Metadata {
     }
 
     pub(crate) fn read(rules: &Rules, document: &[u8]) -> Result<Self, Error> {
-        let document: Document = serde_json::from_slice(document)
+        let document: Document = json::from_slice(document)
             .map_err(|_| Misbehaviour::MalformedReply { endpoint: Endpoint::Discovery })?;
         let issuer = document.issuer.ok_or(missing("issuer"))?;
         let tenants = rules.tenants_of(&issuer)?;
@@ -67,9 +66,13 @@ impl Metadata {
             let address = address.filter(|address| !address.is_empty())?;
             Some(rules.endpoint(endpoint, &address).map(|url| (endpoint, url)))
         };
-        let mut aliases = document.mtls_endpoint_aliases.unwrap_or_default();
+        let aliases = match document.mtls_endpoint_aliases {
+            None => Map::new(),
+            Some(json::Any(Value::Object(aliases))) => aliases,
+            Some(_) => return Err(Misbehaviour::MalformedReply { endpoint: Endpoint::Discovery }.into()),
+        };
         let mtls_aliases = Endpoint::WITH_ALIASES.into_iter().filter_map(|endpoint| {
-            let address = aliases.remove(endpoint.field())?;
+            let address = aliases.get(endpoint.field())?;
             optional((endpoint, address.as_str().map(str::to_owned)))
         });
         Ok(Self {
@@ -196,7 +199,7 @@ struct Document {
     device_authorization_endpoint: Option<String>,
     pushed_authorization_request_endpoint: Option<String>,
     check_session_iframe: Option<String>,
-    mtls_endpoint_aliases: Option<HashMap<String, Value>>,
+    mtls_endpoint_aliases: Option<json::Any>,
     require_pushed_authorization_requests: Option<bool>,
     code_challenge_methods_supported: Option<Vec<String>>,
     token_endpoint_auth_methods_supported: Option<Vec<String>>,

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use latchkey_transport::{Exchange, Method, Replay, Reply, Request};
+use latchkey_transport::{Exchange, Method, Replay, Reply, Request, json};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use url::Url;
@@ -77,7 +77,7 @@ impl KeySet {
     /// [`Misbehaviour::MalformedReply`] where it is no key set.
     pub fn parse(document: &[u8]) -> Result<Self, Error> {
         let malformed = || Misbehaviour::MalformedReply { endpoint: Endpoint::Keys };
-        let document: Value = serde_json::from_slice(document).map_err(|_| malformed())?;
+        let json::Any(document) = json::from_slice(document).map_err(|_| malformed())?;
         let keys = document.get("keys").and_then(Value::as_array).ok_or_else(malformed)?;
         let keys = keys.iter().take(Self::LIMIT).filter_map(Value::as_object).filter_map(Jwk::read).collect();
         Ok(Self { keys, max_age: None })

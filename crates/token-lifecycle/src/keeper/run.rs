@@ -25,6 +25,11 @@ pub(crate) const NAP: Duration = Duration::from_secs(60);
 /// To give a token back is a courtesy; nobody waits longer for it.
 pub(crate) const REVOCATION_LIMIT: Duration = Duration::from_secs(10);
 
+/// A text for a cause, of a type of its own: that of the standard library would bring tables of signs into a browser.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Because(&'static str);
+
 /// How a call of a source ended.
 pub(crate) enum Outcome<V> {
     New(Granted<V>),
@@ -161,7 +166,7 @@ impl<V: MaybeSend + MaybeSync + 'static> Task<V> {
                 }
                 Action::Abandon(_) => {
                     self.flight = None;
-                    self.failed = Some(Failure::unknown().because("it took too long"));
+                    self.failed = Some(Failure::unknown().because(Because("it took too long")));
                 }
                 Action::Tell(notice) => self.tell(notice),
                 Action::Revoke => self.revoke().await,
@@ -348,7 +353,7 @@ pub(crate) trait FromPanic {
 
 impl<V> FromPanic for Outcome<V> {
     fn from_panic() -> Self {
-        Self::Failed(Failure::unknown().because("the source panicked"))
+        Self::Failed(Failure::unknown().because(Because("the source panicked")))
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use latchkey_transport::{Body, Exchange, Method, Replay, Reply, Request};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::path_below;
 use super::write::MERGE_PATCH;
@@ -103,8 +103,16 @@ pub struct MetadataSettings {
     cas_required: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     delete_version_after: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    custom_metadata: Option<BTreeMap<String, Option<String>>>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_object")]
+    custom_metadata: Option<Notes>,
+}
+
+/// Notes in the order of their names. A map of this kind would be a kilobyte of code of its own in a browser.
+type Notes = Vec<(String, Option<String>)>;
+
+#[expect(clippy::ref_option, reason = "serde calls it so")]
+fn as_object<S: Serializer>(notes: &Option<Notes>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(notes.iter().flatten().map(|(name, text)| (name, text)))
 }
 
 impl MetadataSettings {
@@ -131,14 +139,20 @@ impl MetadataSettings {
     /// of 512 bytes, with names of 128.
     ///
     /// A write replaces all notes by those that are named here, a patch keeps the others.
-    pub fn with_note(mut self, name: impl Into<String>, text: impl Into<String>) -> Self {
-        self.custom_metadata.get_or_insert_default().insert(name.into(), Some(text.into()));
-        self
+    pub fn with_note(self, name: impl Into<String>, text: impl Into<String>) -> Self {
+        self.note(name.into(), Some(text.into()))
     }
 
     /// Removes a note. For a patch only: a write removes what is not named anyway.
-    pub fn without_note(mut self, name: impl Into<String>) -> Self {
-        self.custom_metadata.get_or_insert_default().insert(name.into(), None);
+    pub fn without_note(self, name: impl Into<String>) -> Self {
+        self.note(name.into(), None)
+    }
+
+    fn note(mut self, name: String, text: Option<String>) -> Self {
+        let notes = self.custom_metadata.get_or_insert_default();
+        notes.retain(|(known, _)| *known != name);
+        let at = notes.partition_point(|(known, _)| *known < name);
+        notes.insert(at, (name, text));
         self
     }
 }
@@ -160,7 +174,7 @@ impl WriteMetadata {
         // A note without a text is one that is not written.
         let mut settings = settings.clone();
         if let Some(notes) = &mut settings.custom_metadata {
-            notes.retain(|_, text| text.is_some());
+            notes.retain(|(_, text)| text.is_some());
         }
         Ok(Self { path: path_below(mount, "/metadata", path)?, body: reply::json(&settings)? })
     }

@@ -1,6 +1,7 @@
 //! Changes that take more than one call: a patch where PATCH is not let through, the way back to a version, and a write
 //! whose reply was lost.
 
+use latchkey_transport::json;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -111,7 +112,7 @@ impl Kv2<'_> {
 
     /// Writes a JSON text as it is.
     fn rewrite(&self, path: &str, json: &str, cas: Cas) -> Result<WriteSecret, Error> {
-        let data: &RawValue = serde_json::from_str(json).map_err(|_| Error::UnwritableBody)?;
+        let data: &RawValue = json::from_str(json).map_err(|_| Error::UnwritableBody)?;
         WriteSecret::new(self.mount, path, data, cas)
     }
 }

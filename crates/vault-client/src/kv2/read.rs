@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use latchkey_transport::{Exchange, Method, Replay, Reply, Request};
+use latchkey_transport::{Exchange, Method, Replay, Reply, Request, json};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -154,7 +154,7 @@ impl ReadSecret {
     fn found(self, reply: Reply) -> Result<Read, Error> {
         // In one pass, since this is what services do all day. Whatever does not fit is looked at in `misfit`.
         let Ok(Found { data: Some(Version { data, metadata: Some(metadata) }) }) =
-            serde_json::from_slice(reply.body())
+            json::from_slice(reply.body())
         else {
             return Err(self.misfit(&reply));
         };

@@ -1,6 +1,6 @@
 //! Writing a secret, and changing parts of it.
 
-use latchkey_transport::{Body, Exchange, Method, Replay, Reply, Request};
+use latchkey_transport::{Body, Exchange, Method, Replay, Reply, Request, json};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -62,7 +62,7 @@ impl WriteSecret {
             data: &'a RawValue,
         }
         // Opened to be compared.
-        let fields = serde_json::from_slice::<Fields<'_>>(self.body.expose_secret());
+        let fields = json::from_slice::<Fields<'_>>(self.body.expose_secret());
         fields.is_ok_and(|fields| merge::is_same(fields.data.get(), json))
     }
 }

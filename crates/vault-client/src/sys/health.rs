@@ -1,6 +1,6 @@
 //! How a node is.
 
-use latchkey_transport::{Exchange, Method, Replay, Reply, Request};
+use latchkey_transport::{Exchange, Method, Replay, Reply, Request, json};
 use serde::Deserialize;
 
 use crate::Error;
@@ -24,7 +24,7 @@ impl Exchange for ReadHealth {
     }
 
     fn receive(self, reply: Reply) -> Result<Health, Error> {
-        let body = serde_json::from_slice::<Health>(reply.body()).ok();
+        let body = json::from_slice::<Health>(reply.body()).ok();
         match (NodeState::of_status(reply.status()), body) {
             (Some(state), Some(health)) => Ok(Health { state, ..health }),
             _ if reply.is_success() => Err(reply::malformed(&reply, "the health of a node")),

@@ -1,6 +1,6 @@
 //! Whether a node is sealed.
 
-use latchkey_transport::{Exchange, Method, Replay, Reply, Request};
+use latchkey_transport::{Exchange, Method, Replay, Reply, Request, json};
 use serde::Deserialize;
 
 use crate::Error;
@@ -69,7 +69,7 @@ impl Exchange for ReadSealStatus {
 
     fn receive(self, reply: Reply) -> Result<SealStatus, Error> {
         reply::accept(&reply, &[])?;
-        let status = serde_json::from_slice(reply.body());
+        let status = json::from_slice(reply.body());
         status.map_err(|_| reply::malformed(&reply, "how a node is sealed"))
     }
 
