@@ -156,8 +156,8 @@ fn a_browser_reads_what_everybody_reads() {
 
 #[test]
 fn a_browser_reads_broken_texts_as_everybody_does() {
-    // Of integers that are too long for one, the last digit is anybody's guess, also `serde_json`'s.
-    for text in TEXTS.iter().filter(|text| !text.starts_with("184")) {
+    // The last digit of a very long number is anybody's guess, also `serde_json`'s.
+    for text in TEXTS.iter().filter(|text| !text.starts_with('1')) {
         for at in 0..text.len() {
             compare_all(&text.as_bytes()[..at]);
             for byte in [0, b'"', b'{', b']', b'\\', b',', b'1', 0xff] {
