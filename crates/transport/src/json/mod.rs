@@ -55,10 +55,7 @@ pub fn from_str<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, Problem> 
 
 /// Reads a part of a text that was found by reading the whole.
 pub fn from_raw<'de, T: Deserialize<'de>>(raw: &'de RawValue) -> Result<T, Problem> {
-    #[cfg(not(target_arch = "wasm32"))]
-    return read_str(raw.get(), PhantomData);
-    #[cfg(target_arch = "wasm32")]
-    return checked::read(raw.get(), PhantomData);
+    read_raw(raw, PhantomData)
 }
 
 /// Reads an object, member by member.
@@ -97,6 +94,16 @@ fn read_str<'de, S: DeserializeSeed<'de>>(text: &'de str, seed: S) -> Result<S::
     let value = seed.deserialize(&mut deserializer).map_err(|error| Problem::of(&error))?;
     deserializer.end().map_err(|_| Problem::Syntax)?;
     Ok(value)
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn read_raw<'de, S: DeserializeSeed<'de>>(raw: &'de RawValue, seed: S) -> Result<S::Value, Problem> {
+    read_str(raw.get(), seed)
+}
+
+#[cfg(target_arch = "wasm32")]
+fn read_raw<'de, S: DeserializeSeed<'de>>(raw: &'de RawValue, seed: S) -> Result<S::Value, Problem> {
+    checked::read(raw.get(), seed)
 }
 
 #[cfg(target_arch = "wasm32")]
