@@ -1,7 +1,7 @@
 //! A reader of texts that were found to be JSON ([`super::syntax`]): small, since a browser downloads it and all that it is used for.
 //!
-//! It reads what `serde_json` reads, in the same way, but for three things that no reply needs: an array is no struct, bytes are
-//! text, and what is wrong is not told.
+//! It reads what `serde_json` reads, in the same way, but for what no reply needs: an array is no struct, bytes are text, a byte that
+//! is not UTF-8 is refused also in what nobody wants, and what is wrong is not told.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -163,7 +163,12 @@ fn a_browser_reads_broken_texts_as_everybody_does() {
             for byte in [0, b'"', b'{', b']', b'\\', b',', b'1', 0xff] {
                 let mut broken = text.as_bytes().to_vec();
                 broken[at] = byte;
-                compare_all(&broken);
+                if std::str::from_utf8(&broken).is_err() {
+                    // RFC 8259, 8.1. `serde_json` does not look at it in what nobody wants.
+                    assert_eq!(checked::<Value>(&broken), Err(Problem::Syntax));
+                } else {
+                    compare_all(&broken);
+                }
             }
         }
     }
