@@ -27,6 +27,9 @@ pub(crate) struct Arguments {
     /// Measure the JupyterLab extension in a browser instead: how soon, how often, how smooth, how much
     #[arg(long, conflicts_with = "peers")]
     jupyterlab: bool,
+    /// Measure what webapp and login-service cost while ten times as much is asked of them instead: minutes, and Redis
+    #[arg(long, conflicts_with = "peers")]
+    services: bool,
     /// Passed on to the measuring program
     #[arg(value_name = "ARGUMENTS", trailing_var_arg = true, allow_hyphen_values = true)]
     passed_on: Vec<String>,
@@ -42,6 +45,9 @@ pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<ExitCode> 
     }
     if arguments.jupyterlab {
         return labextension::bench(project, &Packages::new(project));
+    }
+    if arguments.services {
+        return services(project, &arguments.passed_on);
     }
     if !project.metadata()?.has(PACKAGE) {
         bail!("there is nothing to measure yet: the workspace has no package `{PACKAGE}`");
@@ -85,5 +91,21 @@ fn hub(project: &Project, spawns: u32) -> Result<ExitCode> {
     if !status.success() {
         bail!("the hub's spawns could not be measured ({status})");
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn services(project: &Project, passed_on: &[String]) -> Result<ExitCode> {
+    fs::create_dir_all(project.target("bench"))?;
+    let report = project.target("bench/services.json");
+    let status = project
+        .cargo(["bench", "--package", "latchkey-examples", "--bench", "services", "--", "--out"])
+        .arg(&report)
+        .args(passed_on)
+        .status()
+        .context("cargo does not start")?;
+    if !status.success() {
+        bail!("the measuring program failed ({status})");
+    }
+    say!("report: {}", report.display());
     Ok(ExitCode::SUCCESS)
 }

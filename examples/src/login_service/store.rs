@@ -23,7 +23,7 @@ use crate::environment::from_environment;
 use crate::failure::{Exit, Failure};
 
 /// How long Redis may take. A person waits no longer, and the connection is made anew beside that.
-const WITHIN: Duration = Duration::from_secs(2);
+const WITHIN: Duration = Duration::from_secs(5);
 
 /// How long it is remembered that somebody has signed out: longer than a sign-in that was under way meanwhile can take.
 const SIGNED_OUT_FOR: Duration = Duration::from_secs(30 * 60);
@@ -203,7 +203,11 @@ impl Store {
     }
 
     async fn ask<T: FromRedisValue>(&self, pipe: &mut Pipeline) -> Result<T, Unavailable> {
-        Ok(pipe.atomic().query_async(&mut self.redis.clone()).await?)
+        // All of several commands, or none.
+        if pipe.len() > 1 {
+            pipe.atomic();
+        }
+        Ok(pipe.query_async(&mut self.redis.clone()).await?)
     }
 
     fn login_place(&self, state: &Secret, browser: &Secret) -> String {

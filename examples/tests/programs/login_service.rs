@@ -287,7 +287,7 @@ async fn in_the_middle(
     let asked = || replicas.world().requests().iter().filter(|handled| handled.path == path).count();
     let before = asked();
     replicas.world().faults().inject(Target::provider(path), 1, Fault::Delay(Duration::from_secs(3)));
-    let next = (replicas.balancer.served("/login") + 1) % 3;
+    let next = (replicas.balancer.served("/login") + 1) % replicas.pids().len();
     let (page, ()) = tokio::join!(browser.open(&callback, None), async {
         until("the call", async || asked() > before).await;
         then(next).await;

@@ -175,6 +175,12 @@ impl Replicas {
         self.balancer.shared.replicas.lock().unwrap()[index].clone().unwrap()
     }
 
+    /// The processes.
+    pub fn pids(&self) -> Vec<u32> {
+        let running = self.running.lock().unwrap();
+        running.iter().flatten().map(|child| child.id().unwrap()).collect()
+    }
+
     pub fn keys(&self) -> PathBuf {
         self.folder.path().join("keys")
     }
@@ -241,6 +247,8 @@ impl Replicas {
 
     /// Asks once, without a browser.
     pub async fn ask(&self, request: Request) -> Reply {
+        // On a connection of its own: one that is kept may end just as it is used again.
+        let request = request.with_header("connection", "close");
         self.transport.send(request).await.unwrap()
     }
 
@@ -248,12 +256,25 @@ impl Replicas {
         self.ask(Request::for_url(Method::Get, self.url(path))).await
     }
 
-    /// Everything that Redis keeps: name and value, as text.
-    pub async fn kept(&self) -> Vec<String> {
+    /// How many commands Redis has done.
+    pub async fn commands(&self) -> u64 {
+        let text: String =
+            redis::cmd("INFO").arg("stats").query_async(&mut self.connection().await).await.unwrap();
+        let mut lines = text.lines();
+        let count = lines.find_map(|line| line.strip_prefix("total_commands_processed:"));
+        count.unwrap().trim().parse().unwrap()
+    }
+
+    async fn connection(&self) -> redis::aio::MultiplexedConnection {
         let info = self.redis.address().into_connection_info().unwrap();
         let settings = info.redis_settings().clone().set_password(OwnRedis::PASSWORD);
         let client = redis::Client::open(info.set_redis_settings(settings)).unwrap();
-        let mut redis = client.get_multiplexed_async_connection().await.unwrap();
+        client.get_multiplexed_async_connection().await.unwrap()
+    }
+
+    /// Everything that Redis keeps: name and value, as text.
+    pub async fn kept(&self) -> Vec<String> {
+        let mut redis = self.connection().await;
         let keys: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut redis).await.unwrap();
         let mut kept = Vec::new();
         for key in keys {
@@ -382,7 +403,9 @@ async fn pass_on(State(shared): State<Arc<Shared>>, asked: Asked) -> Response {
         let Some(address) = shared.replicas.lock().unwrap()[index].clone() else { continue };
         let url = Url::parse(&format!("http://{address}{}", head.uri)).unwrap();
         let method = if head.method == "POST" { Method::Post } else { Method::Get };
-        let mut request = Request::for_url(method, url);
+        // A connection each: one that is kept may end just as it is used again.
+        let mut request = Request::for_url(method, url).with_header("connection", "close");
+        request = request.with_time_limit(PATIENCE * 5);
         if let Some(cookie) = header("cookie") {
             request = request.with_header("cookie", cookie);
         }
@@ -392,7 +415,7 @@ async fn pass_on(State(shared): State<Arc<Shared>>, asked: Asked) -> Response {
         let reply = match shared.transport.send(request).await {
             Ok(reply) => reply,
             Err(latchkey_transport::Error::Unreachable { .. }) => continue,
-            Err(_) => return answer(502, "lost on the way"),
+            Err(error) => return answer(502, format!("lost on the way: {error}")),
         };
         shared.served.lock().unwrap().push((index, head.uri.path().to_owned()));
         let mut response = Response::builder().status(reply.status());
@@ -404,6 +427,6 @@ async fn pass_on(State(shared): State<Arc<Shared>>, asked: Asked) -> Response {
     answer(503, "no replica")
 }
 
-fn answer(status: u16, text: &'static str) -> Response {
-    Response::builder().status(status).body(Body::from(text)).unwrap()
+fn answer(status: u16, text: impl Into<Body>) -> Response {
+    Response::builder().status(status).body(text.into()).unwrap()
 }
