@@ -177,7 +177,7 @@ async fn look_at_hub(
                 Finding::new("hub-id-token", Outcome::Failed)
                     .with_code(error.code())
                     .with_fact("secondsAgo", &ago.as_secs())
-                    .with_fix("c.OAuthenticator.refresh_user_hook = refresh_when_the_id_token_ends\n"),
+                    .with_fix(REFRESH),
             );
         }
         Err(failure) => {
@@ -215,3 +215,11 @@ fn describe(finding: &Finding) -> JsValue {
 pub fn version() -> String {
     env!("CARGO_PKG_VERSION").to_owned()
 }
+
+/// What makes a hub refresh a sign-in by the ID token's end: by itself it looks at the access token alone.
+const REFRESH: &str = "\
+# with examples/hub/hub_spawn.py of Latchkey beside jupyterhub_config.py
+from hub_spawn import configure
+configure(c, [\"hub-spawn\", \"--config\", \"/etc/jupyterhub/hub-spawn.toml\"])
+c.Authenticator.auth_refresh_age = 60
+";
