@@ -209,10 +209,18 @@ fn tests_by_name() -> BTreeSet<String> {
                 let functions = text.lines().filter_map(|line| line.strip_prefix("async fn "));
                 names.extend(functions.filter_map(|line| line.split('(').next()).map(str::to_owned));
             } else {
-                let sentences = text.split("scenario(").skip(1).filter_map(|rest| rest.split('\'').nth(1));
+                let sentences = text.split("scenario(").skip(1).filter_map(sentence);
                 names.extend(sentences.map(str::to_owned));
             }
         }
     }
     names
+}
+
+/// The sentence that a scenario begins with; a template's as far as it is the same everywhere.
+fn sentence(scenario: &str) -> Option<&str> {
+    let text = scenario.trim_start();
+    let quote = text.chars().next().filter(|sign| ['\'', '"', '`'].contains(sign))?;
+    let sentence = text[1..].split(quote).next()?;
+    sentence.split("${").next()
 }
