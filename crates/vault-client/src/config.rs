@@ -241,7 +241,7 @@ mod tests {
             ("VAULT_ADDR", "https://vault:8200/x"),
             ("VAULT_TOKEN", "hvs.hush\n"),
             ("HOME", "/home/a"),
-            ("VAULT_NAMESPACE", "team/a"),
+            ("VAULT_NAMESPACE", " team/a\n"),
             ("VAULT_CACERT", "/ca.pem"),
             ("VAULT_CACERT_BYTES", "PEM"),
             ("VAULT_CAPATH", "/ca"),
@@ -278,6 +278,7 @@ mod tests {
         assert_eq!(config(&both).unwrap().address.host_str(), Some("bao"));
         let empty = [("VAULT_ADDR", "https://vault"), ("BAO_ADDR", " ")];
         assert_eq!(config(&empty).unwrap().address.host_str(), Some("vault"));
+        assert_eq!(config(&[("HOME", "")]).unwrap().token_file, None, "not the file of the working folder");
     }
 
     #[test]
@@ -293,6 +294,7 @@ mod tests {
             ("VAULT_WRAP_TTL", "1x"),
             ("VAULT_RATE_LIMIT", "10:hush"),
             ("VAULT_RATE_LIMIT", "inf"),
+            ("VAULT_RATE_LIMIT", "-1:5"),
         ] {
             let error = config(&[(name, value)]).unwrap_err();
             assert_eq!(

@@ -265,6 +265,7 @@ mod tests {
 
     use super::*;
     use crate::kv2::Cas;
+    use crate::logical::ReadPath;
     use crate::script::{Script, script};
     use crate::{Read, Token};
 
@@ -348,6 +349,28 @@ mod tests {
     }
 
     #[tokio::test(flavor = "current_thread")]
+    async fn a_call_that_is_never_repeated_is_sent_on_nowhere() {
+        #[derive(Clone)]
+        struct Once;
+        impl Exchange for Once {
+            type Output = u16;
+            type Error = Error;
+            fn request(&self) -> Request {
+                Request::new(Method::Post, "/v1/secret/data/x")
+            }
+            fn receive(self, reply: Reply) -> Result<u16, Error> {
+                Ok(reply.status())
+            }
+            fn replay(&self) -> Replay {
+                Replay::Never
+            }
+        }
+        let script = script([Ok(sent_on("https://b.example:8200/v1/secret/data/x"))]);
+        assert_eq!(cluster(&script).perform(Once).await.unwrap(), 307);
+        assert_eq!(script.sent().len(), 1);
+    }
+
+    #[tokio::test(flavor = "current_thread")]
     async fn a_balancer_that_sends_back_to_itself_is_asked_again() {
         let script = script([Ok(sent_on("https://a.example:8200/v1/secret/data/x")), Ok(missing())]);
         assert!(matches!(vault(&script).kv2("secret").read("x").await, Ok(Read::Missing)));
@@ -397,6 +420,15 @@ mod tests {
         assert_eq!(addresses(&script)[0], "https://a.example:8200/v1/secret/data/x");
         assert_eq!(sent[0].header("x-vault-namespace"), Some("team/%C3%A4"));
         assert_eq!(sent[1].header("x-vault-namespace"), None, "a node has none");
+        for path in ["sys/health", "sys/seal-status", "sys/leader", "sys/init"] {
+            let script = self::script([Ok(missing()), Ok(missing())]);
+            let vault = self::vault(&script).with_namespace("team").unwrap();
+            let _ = vault.perform(ReadPath::new(path).unwrap()).await;
+            let _ = vault.with_namespace_header().perform(ReadPath::new(path).unwrap()).await;
+            let sent = script.sent();
+            assert_eq!(addresses(&script), vec![format!("https://a.example:8200/v1/{path}"); 2]);
+            assert_eq!(sent[1].header("x-vault-namespace"), None, "{path}");
+        }
     }
 
     #[tokio::test(flavor = "current_thread")]

@@ -276,6 +276,30 @@ mod tests {
     }
 
     #[tokio::test(flavor = "current_thread")]
+    async fn who_slept_beyond_the_deadline_does_not_try_again() {
+        /// A machine that was shut during the pause.
+        #[derive(Default)]
+        struct Shut(Mutex<Duration>);
+        #[async_trait::async_trait]
+        impl Waiting for Shut {
+            fn elapsed(&self) -> Duration {
+                *self.0.lock().unwrap()
+            }
+            async fn sleep(&self, _: Duration) {
+                *self.0.lock().unwrap() += Duration::from_secs(3600);
+            }
+            fn random(&self) -> f64 {
+                1.0
+            }
+        }
+        let script = script([Ok(sealed()), Ok(sealed())]);
+        let vault = Vault::new("https://vault".parse().unwrap(), script.clone());
+        let vault = vault.with_retry(Retry::default(), Arc::new(Shut::default()));
+        assert_eq!(vault.kv2("secret").read("a").await.unwrap_err().code(), "vault_sealed");
+        assert_eq!(script.sent().len(), 1);
+    }
+
+    #[tokio::test(flavor = "current_thread")]
     async fn a_write_is_repeated_only_before_it_ran() {
         let run = async |outcomes: Vec<Result<Reply, TransportError>>| {
             let script = script(outcomes);
