@@ -75,7 +75,7 @@ async fn a_sign_in_and_a_session_end_by_themselves(backend: Backend) {
     assert_eq!(page.status, 400, "{}", page.html);
     drop(replicas);
 
-    let replicas = Replicas::with(&backend, &["--session-seconds", "3"]).await;
+    let replicas = Replicas::with(&backend, &["--session-seconds", "8"]).await;
     let browser = replicas.browser();
     replicas.sign_in(&browser, READER).await;
     until("the end", async || browser.open(&replicas.url("/me"), None).await.unwrap().status == 401).await;
