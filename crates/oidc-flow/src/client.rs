@@ -242,7 +242,18 @@ impl Client {
     pub async fn open(&self, callback: CallbackParams, now: SystemTime) -> Result<CallbackParams, Error> {
         let Some(response) = callback.response() else { return Ok(callback) };
         let token = IdToken::parse_answer(response.clone()).map_err(CallbackProblem::Response)?;
-        let claims = self.provider.check_response(token, &self.expectations, now).await?;
+        let checked = self.provider.check_response(token, &self.expectations, now).await;
+        let claims = checked.map_err(|error| match error {
+            // What stands beside the signed answer is as secret as what stands in it.
+            Error::Callback(CallbackProblem::Response(IdTokenProblem::IssuerMismatch {
+                expected,
+                found,
+            })) if !callback.may_tell(&found) => {
+                CallbackProblem::Response(IdTokenProblem::IssuerMismatch { expected, found: String::new() })
+                    .into()
+            }
+            other => other,
+        })?;
         Ok(CallbackParams::from_claims(&claims)?)
     }
 }

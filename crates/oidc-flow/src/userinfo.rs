@@ -11,6 +11,7 @@ use url::Url;
 use crate::id_token::{IdToken, IdTokenProblem};
 use crate::json::Object;
 use crate::refusal::challenge;
+use crate::text::repeats;
 use crate::{Client, Endpoint, Error, Misbehaviour, Refusal};
 
 /// Asks what the provider tells about the person
@@ -49,7 +50,9 @@ impl Exchange for FetchUserInfo {
     fn receive(self, reply: Reply) -> Result<UnverifiedUserInfo, Error> {
         let endpoint = Endpoint::UserInfo;
         if reply.status() != 200 {
-            return Err(match challenge(reply.header("www-authenticate").unwrap_or_default()) {
+            let error = challenge(reply.header("www-authenticate").unwrap_or_default());
+            // A provider that repeats the token does not bring it into a log.
+            return Err(match error.filter(|error| !repeats(error, &self.access_token)) {
                 Some(error) => Refusal::new(endpoint, error, None).into(),
                 None => Misbehaviour::Status { endpoint, status: reply.status() }.into(),
             });
