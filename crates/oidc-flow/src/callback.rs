@@ -86,7 +86,7 @@ impl CallbackParams {
         !secrets.into_iter().flatten().any(|secret| repeats(text, secret))
     }
 
-    /// Takes out what a signed answer says (JARM, 2.1). Its issuer was compared.
+    /// Takes out what a signed answer says (JARM, 2.1). Whoever calls this compares its issuer.
     pub(crate) fn from_claims(claims: &Object) -> Result<Self, CallbackProblem> {
         let members = claims.whole();
         if members.iter().any(|(name, value)| KNOWN.contains(&name.as_str()) && !value.is_string()) {

@@ -151,21 +151,21 @@ impl Provider {
         Ok(token.into_claims())
     }
 
-    /// Checks a signed answer, and returns what it says.
+    /// Checks a signed answer.
     pub(crate) async fn check_response(
         &self,
-        token: IdToken,
+        token: &IdToken,
         expectations: &Expectations,
         now: SystemTime,
-    ) -> Result<Object, Error> {
+    ) -> Result<(), Error> {
         let wrong = |error| match error {
             Error::IdToken(problem) => CallbackProblem::Response(problem).into(),
             other => other,
         };
-        let algorithm = expectations.check_header(&token).map_err(CallbackProblem::Response)?;
-        self.check_signature(&token, algorithm, now).await.map_err(wrong)?;
-        expectations.check_response_claims(&token, now).map_err(CallbackProblem::Response)?;
-        Ok(token.into_claims())
+        let algorithm = expectations.check_header(token).map_err(CallbackProblem::Response)?;
+        self.check_signature(token, algorithm, now).await.map_err(wrong)?;
+        expectations.check_response_claims(token, now).map_err(CallbackProblem::Response)?;
+        Ok(())
     }
 
     /// Checks a logout token, and reads it.
