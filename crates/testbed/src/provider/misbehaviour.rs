@@ -150,6 +150,8 @@ pub enum Misbehaviour {
     RefreshOtherAuthorizedParty,
     /// A refreshed ID token says that the person signed in just now, which is not so.
     RefreshOtherAuthTime,
+    /// The ID token of a refresh had expired an hour before.
+    RefreshExpired,
     /// The reply to a refresh has no refresh token: the old one is to be kept.
     RefreshKeepsToken,
     /// The browser comes back from a logout without the `state` that was sent.
@@ -234,6 +236,7 @@ impl Misbehaviour {
                 | M::RefreshOtherAudience
                 | M::RefreshOtherAuthorizedParty
                 | M::RefreshOtherAuthTime
+                | M::RefreshExpired
         )
     }
 
@@ -313,7 +316,7 @@ impl Misbehaviour {
                 claims["iat"] = (now + by.as_secs()).into();
                 claims["exp"] = (now + by.as_secs() + 300).into();
             }
-            Self::Expired | Self::ResponseExpired => {
+            Self::Expired | Self::ResponseExpired | Self::RefreshExpired => {
                 claims["iat"] = now.saturating_sub(3900).into();
                 claims["exp"] = now.saturating_sub(3600).into();
             }

@@ -57,6 +57,7 @@ fn every_lie_of_a_refresh_shows_there() {
         (Misbehaviour::RefreshOtherIssuer, "iss"),
         (Misbehaviour::RefreshOtherAudience, "aud"),
         (Misbehaviour::RefreshOtherAuthTime, "auth_time"),
+        (Misbehaviour::RefreshExpired, "exp"),
     ] {
         world.provider().misbehave(lie, Span::Once);
         let after = id(&refresh(&world, &original["refresh_token"]).json());
