@@ -1,5 +1,6 @@
 //! `cargo xtask setup`: what a machine with Rust, Python and Node still lacks.
 
+use std::fs;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -109,6 +110,37 @@ impl<'project> Packages<'project> {
         }
         say!("  apt-get install {list}");
         self.apt_get(&[&["install", "--yes", "--no-install-recommends"], names].concat())
+    }
+
+    /// Unpacks a package of Debian into a folder below `target/`: installed, what is in it would run, or change the machine.
+    /// Where there is no apt, or it does not have the package, nothing is there afterwards.
+    pub(crate) fn unpack(&self, package: &str, folder: &Path) -> Result<()> {
+        let mut updated = self.updated.lock().unwrap_or_else(PoisonError::into_inner);
+        if !Path::new("/usr/bin/apt-get").is_file() {
+            return Ok(());
+        }
+        fs::create_dir_all(folder)?;
+        let download = || {
+            let mut download = Command::new("apt-get");
+            download.args(["download", package]).current_dir(folder);
+            run_step(self.project, package, &format!("apt-get download {package}"), &mut download).is_ok()
+        };
+        let is_there = download() || {
+            // Perhaps it was never asked what there is.
+            *updated = *updated || (is_root() && self.apt_get(&["update"]).is_ok());
+            *updated && download()
+        };
+        if !is_there {
+            return Ok(());
+        }
+        let file = fs::read_dir(folder)?
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .find(|path| path.extension().is_some_and(|this| this == "deb"))
+            .context("apt-get downloaded nothing")?;
+        let mut unpack = Command::new("dpkg-deb");
+        unpack.arg("--extract").arg(&file).arg(folder);
+        run_step(self.project, package, "dpkg-deb --extract", &mut unpack)?;
+        Ok(fs::remove_file(file)?)
     }
 
     fn apt_get(&self, arguments: &[&str]) -> Result<()> {

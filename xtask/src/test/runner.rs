@@ -66,6 +66,8 @@ impl Background<'_, '_> {
         };
         if let Later::Done(Kubernetes::There(both)) = &self.kubernetes {
             tools.extend(both.iter().cloned());
+            let project = self.packages.project();
+            tools.push((tools::KUBESPAWNER_VARIABLE, tools::KUBESPAWNER.folder(project)));
         }
         (addresses, tools)
     }
@@ -94,7 +96,13 @@ impl<'project> Runner<'project> {
             let kubernetes = Later::Never;
             let mut background = Background { packages: &packages, wasm, servers, tools, kubernetes };
             if has(|action| matches!(action, Action::Kubernetes)) {
-                background.kubernetes = Later::Running(threads.spawn(|| kubernetes::provide(project)));
+                background.kubernetes = Later::Running(threads.spawn(|| {
+                    let found = kubernetes::provide(project)?;
+                    if matches!(found, Kubernetes::There(_)) {
+                        tools::KUBESPAWNER.provide(project, &packages)?;
+                    }
+                    Ok(found)
+                }));
             }
             if has(|action| matches!(action, Action::Servers)) {
                 let open = || Session::open(project, &packages);
@@ -369,6 +377,7 @@ fn point_at(command: &mut Command, addresses: Option<&Addresses>, tools: &[(&str
     for name in SERVER_VARIABLES.iter().chain(&tools::VARIABLES).chain(&kubernetes::VARIABLES) {
         command.env_remove(name);
     }
+    command.env_remove(tools::KUBESPAWNER_VARIABLE);
     if let Some(addresses) = addresses {
         command.envs(addresses.for_tests());
     }
@@ -384,6 +393,9 @@ mod tests {
         let mut command = Command::new("true");
         point_at(&mut command, None, &[]);
         let removed = command.get_envs().filter(|(_, value)| value.is_none()).count();
-        assert_eq!(removed, SERVER_VARIABLES.len() + tools::VARIABLES.len() + kubernetes::VARIABLES.len());
+        assert_eq!(
+            removed,
+            SERVER_VARIABLES.len() + tools::VARIABLES.len() + kubernetes::VARIABLES.len() + 1
+        );
     }
 }

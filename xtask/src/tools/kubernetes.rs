@@ -4,7 +4,7 @@
 //! only made.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 use crate::install::Stamp;
 use crate::progress::say;
 use crate::project::Project;
-use crate::setup::{self, succeeds};
+use crate::setup::{self, Packages, succeeds};
 
 const VERSION: &str = "1.34.1";
 
@@ -58,23 +58,7 @@ fn etcd(project: &Project) -> Result<Option<PathBuf>> {
     if program.is_file() {
         return Ok(Some(program));
     }
-    if !Path::new("/usr/bin/apt-get").is_file() {
-        return Ok(None);
-    }
-    fs::create_dir_all(&folder)?;
-    let mut download = Command::new("apt-get");
-    download.args(["download", "etcd-server"]).current_dir(&folder);
-    if setup::run_step(project, "etcd", "apt-get download etcd-server", &mut download).is_err() {
-        return Ok(None);
-    }
-    let package = fs::read_dir(&folder)?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .find(|path| path.extension().is_some_and(|this| this == "deb"))
-        .context("apt-get downloaded nothing")?;
-    let mut unpack = Command::new("dpkg-deb");
-    unpack.arg("--extract").arg(&package).arg(&folder);
-    setup::run_step(project, "etcd", "dpkg-deb --extract", &mut unpack)?;
-    fs::remove_file(package)?;
+    Packages::new(project).unpack("etcd-server", &folder)?;
     Ok(Some(program).filter(|program| program.is_file()))
 }
 
@@ -125,6 +109,8 @@ fn on_path(name: &str) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]

@@ -32,6 +32,15 @@ pub(crate) const JUPYTERHUB_5: Venv = Venv {
     packages: &["jupyterhub==5.5.4", "oauthenticator==17.4.0", "jupyter-server==2.21.1", "ipykernel==7.4.0"],
 };
 
+/// A hub whose servers are pods, for a run beside a real API server.
+pub(crate) const KUBESPAWNER: Venv = Venv {
+    name: "kubespawner",
+    packages: &["jupyterhub==6.1.1", "oauthenticator==17.4.0", "jupyterhub-kubespawner==7.1.0"],
+};
+
+/// The variable that tells the suites where [`KUBESPAWNER`] is.
+pub(crate) const KUBESPAWNER_VARIABLE: &str = "LATCHKEY_KUBESPAWNER";
+
 /// The variable that tells the suites where [`JUPYTERHUB`] is.
 pub(crate) const HUB_VARIABLE: &str = "LATCHKEY_JUPYTERHUB";
 
@@ -71,16 +80,22 @@ pub(crate) const SECRETS_MANAGER: Venv =
 pub(crate) const UI_TESTS: NpmFolder = NpmFolder { name: "ui-tests", source: "jupyterlab/ui-tests" };
 
 /// Where the suites look for a tool: a variable, and how it is installed.
-const ALL: [(&str, Tool); 2] =
-    [(HUB_VARIABLE, Tool::Python(&JUPYTERHUB)), ("LATCHKEY_NODE_PEERS", Tool::Node(&NODE_PEERS))];
+const ALL: [(&str, Tool); 3] = [
+    (HUB_VARIABLE, Tool::Python(&JUPYTERHUB)),
+    ("LATCHKEY_NODE_PEERS", Tool::Node(&NODE_PEERS)),
+    // Tells a program another time than that of the machine.
+    ("LATCHKEY_FAKETIME", Tool::Debian("libfaketime")),
+];
 
 /// The variables, for a run that must not see those of the person's shell.
-pub(crate) const VARIABLES: [&str; ALL.len()] = [ALL[0].0, ALL[1].0];
+pub(crate) const VARIABLES: [&str; ALL.len()] = [ALL[0].0, ALL[1].0, ALL[2].0];
 
 #[derive(Clone, Copy)]
 enum Tool {
     Python(&'static Venv),
     Node(&'static NpmFolder),
+    /// A package of Debian, unpacked. Not there on other systems: what needs it is left out there.
+    Debian(&'static str),
 }
 
 impl Tool {
@@ -88,6 +103,7 @@ impl Tool {
         match self {
             Self::Python(venv) => venv.name,
             Self::Node(folder) => folder.name,
+            Self::Debian(package) => package,
         }
     }
 
@@ -95,6 +111,7 @@ impl Tool {
         match self {
             Self::Python(venv) => venv.folder(project),
             Self::Node(folder) => folder.folder(project),
+            Self::Debian(package) => project.target("tools/debian").join(package),
         }
     }
 
@@ -103,6 +120,14 @@ impl Tool {
         let is_new = match self {
             Self::Python(venv) => venv.provide(project, packages)?,
             Self::Node(folder) => folder.provide(project, packages)?,
+            Self::Debian(package) => {
+                let folder = self.folder(project);
+                let is_new = !folder.join("usr").is_dir();
+                if is_new {
+                    packages.unpack(package, &folder)?;
+                }
+                is_new && folder.join("usr").is_dir()
+            }
         };
         if is_new {
             say!("  {}: installed in {}", self.name(), progress::seconds(begun.elapsed()));
@@ -117,7 +142,7 @@ pub(crate) struct Arguments {
     /// Print shell lines that tell the suites where they are: eval "$(cargo xtask tools --env)"
     #[arg(long)]
     env: bool,
-    /// Also etcd and kube-apiserver, where Go is: 13 minutes of a processor
+    /// Also etcd and kube-apiserver, where Go is: 13 minutes of a processor; and KubeSpawner
     #[arg(long)]
     kubernetes: bool,
 }
@@ -129,7 +154,11 @@ pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<ExitCode> 
     let mut environment = environment(project).to_vec();
     if arguments.kubernetes {
         match kubernetes::provide(project)? {
-            Kubernetes::There(both) => environment.extend(both),
+            Kubernetes::There(both) => {
+                environment.extend(both);
+                KUBESPAWNER.provide(project, &Packages::new(project))?;
+                environment.push((KUBESPAWNER_VARIABLE, KUBESPAWNER.folder(project)));
+            }
             Kubernetes::Absent(why) => eprintln!("no kube-apiserver: {why}"),
         }
     }
