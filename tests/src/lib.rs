@@ -1,5 +1,6 @@
 //! What the one suite stands on: a small [`Backend`] for each place where it runs, and a [`Browser`] that signs in.
 
+mod api_server;
 mod backend;
 mod behaviour;
 mod browser;
@@ -11,6 +12,7 @@ mod redis;
 mod runner;
 mod terminal;
 
+pub use api_server::ApiServer;
 pub use backend::{Backend, MANAGEMENT, Place, READER, Site, User};
 pub use behaviour::{Behaviour, Run};
 pub use browser::{Browser, Page};
