@@ -19,9 +19,6 @@ from jupyterhub.utils import url_path_join
 from tornado import web
 from tornado.httputil import url_concat
 
-#: What the program may set, and what is taken away before each start: a server keeps its spawner.
-VARIABLES = ("VAULT_OIDC_TOKEN", "VAULT_ADDR", "NOTEBOOK_VAULT_TOKEN", "MY_SECRET", "VAULT_SECRET_FILE")
-
 #: All that the program gets of the hub's own environment, which has the keys of the hub in it.
 KEPT = ("PATH", "LANG", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
@@ -47,9 +44,8 @@ def configure(c, command, patience=40):
         return await asyncio.wait_for(_answer(command, question, lambda tokens: _keep(user, tokens)), patience)
 
     async def pre_spawn(spawner):
-        kube = any(cls.__name__ == "KubeSpawner" for cls in type(spawner).__mro__)
         try:
-            answer = await ask(spawner.user, {"is_kubespawner": kube})
+            answer = await ask(spawner.user, {"is_kubespawner": _is_kubespawner(spawner)})
             environment = answer["start"]["environment"] if "start" in answer else None
         except Exception as error:
             # Never out of here as it is: of some exceptions the hub makes a server that is up for ever, without a process.
@@ -59,9 +55,19 @@ def configure(c, command, patience=40):
             raise _page(spawner, answer["stop"])
         for note in answer["start"]["notes"]:
             spawner.log.warning("%s is started without what it usually gets: %s", spawner._log_name, note)
-        # A new dict: the old one may be every spawner's.
-        old = {name: value for name, value in spawner.environment.items() if name not in VARIABLES}
-        spawner.environment = {**old, **environment}
+        # A new dict: the old one may be every spawner's. A spawner is for one start, also after one that failed.
+        spawner.environment = {**spawner.environment, **environment}
+
+    async def post_stop(spawner):
+        others = (other for other in spawner.user.spawners.values() if other is not spawner)
+        if _is_kubespawner(spawner) or any(other.active for other in others):
+            # There is no file, or another server of the person needs it.
+            return
+        try:
+            question = {"user": spawner.user.name, "purpose": "stopped"}
+            await asyncio.wait_for(_answer(command, question), min(patience, 10))
+        except Exception as error:
+            spawner.log.error("hub-spawn does not clear up after %s: %r", spawner._log_name, error)
 
     async def refresh(authenticator, user, auth_state):
         if not auth_state:
@@ -75,6 +81,7 @@ def configure(c, command, patience=40):
         return answer.get("stop", {}).get("remedy") != "sign_in"
 
     c.Spawner.pre_spawn_hook = pre_spawn
+    c.Spawner.post_stop_hook = post_stop
     c.OAuthenticator.refresh_user_hook = refresh
     # The hook above asks before each spawn, with a page that says what to do.
     c.Authenticator.refresh_pre_spawn = False
@@ -84,7 +91,11 @@ def configure(c, command, patience=40):
         BaseHandler._token_authenticated = False
 
 
-async def _answer(command, question, keep):
+def _is_kubespawner(spawner):
+    return any(cls.__name__ == "KubeSpawner" for cls in type(spawner).__mro__)
+
+
+async def _answer(command, question, keep=None):
     """Asks the program, and returns the last line of its answer."""
     program = await asyncio.create_subprocess_exec(
         *command,
@@ -103,7 +114,7 @@ async def _answer(command, question, keep):
             if "refreshed" in answer:
                 # At once: what comes after may hang, and the old refresh token may be void.
                 await keep(answer["refreshed"])
-        if await program.wait() != 0 or not ("start" in answer or "stop" in answer):
+        if await program.wait() != 0 or not answer.keys() & {"start", "stop", "done"}:
             raise RuntimeError(f"it ended with {program.returncode} and without an answer")
         return answer
     finally:

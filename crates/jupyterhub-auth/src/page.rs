@@ -23,12 +23,18 @@ pub enum Reason {
     NotSignedIn,
     /// The ID token does not prove what it should.
     NotProven,
+    /// Clocks do not agree: this machine's, the provider's, or Vault's.
+    ClockWrong,
     /// The identity provider cannot be asked now.
     ProviderDown,
     /// Vault cannot be asked now, or is sealed.
     VaultDown,
     /// Vault does not give what the server should get.
     VaultRefused,
+    /// Vault does not take the hub's own token any more.
+    HubTokenOver,
+    /// The file for the person's secret cannot be written: the disk is full, or the folder is not as it should be.
+    FileNotWritten,
     /// There is no Unix user for the person.
     NoUser,
     /// The hub's own machinery does not work.
@@ -89,9 +95,12 @@ impl Reason {
             Self::SignInOver => "sign_in_over",
             Self::NotSignedIn => "not_signed_in",
             Self::NotProven => "not_proven",
+            Self::ClockWrong => "clock_wrong",
             Self::ProviderDown => "provider_down",
             Self::VaultDown => "vault_down",
             Self::VaultRefused => "vault_refused",
+            Self::HubTokenOver => "hub_token_over",
+            Self::FileNotWritten => "file_not_written",
             Self::NoUser => "no_user",
             Self::HubBroken => "hub_broken",
         }
@@ -101,7 +110,11 @@ impl Reason {
         match self {
             Self::SignInOver | Self::NotSignedIn | Self::NotProven => 401,
             Self::VaultRefused | Self::NoUser => 403,
-            Self::ProviderDown | Self::VaultDown => 503,
+            Self::ProviderDown
+            | Self::VaultDown
+            | Self::ClockWrong
+            | Self::HubTokenOver
+            | Self::FileNotWritten => 503,
             Self::HubBroken => 500,
         }
     }
@@ -110,7 +123,12 @@ impl Reason {
         match self {
             Self::SignInOver | Self::NotSignedIn | Self::NotProven => Remedy::SignIn,
             Self::ProviderDown | Self::VaultDown => Remedy::TryAgain,
-            Self::VaultRefused | Self::NoUser | Self::HubBroken => Remedy::AskOperator,
+            Self::VaultRefused
+            | Self::NoUser
+            | Self::HubBroken
+            | Self::ClockWrong
+            | Self::HubTokenOver
+            | Self::FileNotWritten => Remedy::AskOperator,
         }
     }
 
@@ -127,6 +145,11 @@ impl Reason {
                 "Your server was not started, because your sign-in does not prove who you are. Sign in again, then start \
                  it. If it happens again, show this to whoever runs this hub."
             }
+            Self::ClockWrong => {
+                "Your server was not started, because clocks do not agree: that of this hub, of the sign-in server, or of \
+                 the server of your secrets is wrong. To sign in again does not help: show this to whoever runs this hub, \
+                 so that the clock is set."
+            }
             Self::ProviderDown => {
                 "Your server was not started, because the sign-in server does not answer. Nothing is lost: try again in a \
                  few minutes."
@@ -138,6 +161,16 @@ impl Reason {
             Self::VaultRefused => {
                 "Your server was not started, because the server of your secrets does not give it what it needs. Show \
                  this to whoever runs this hub."
+            }
+            Self::HubTokenOver => {
+                "Your server was not started, because the server of your secrets does not know this hub any more: the \
+                 hub's own token there has ended. Nothing is lost: show this to whoever runs this hub, who gives it a new \
+                 one."
+            }
+            Self::FileNotWritten => {
+                "Your server was not started, because the file for your secret cannot be written: the disk of this hub is \
+                 full, or the folder is not as it should be. Nothing is lost: show this to whoever runs this hub, then \
+                 try again."
             }
             Self::NoUser => {
                 "Your server was not started, because you have no account on its machine. Show this to whoever runs this \
@@ -179,9 +212,12 @@ mod tests {
             Reason::SignInOver,
             Reason::NotSignedIn,
             Reason::NotProven,
+            Reason::ClockWrong,
             Reason::ProviderDown,
             Reason::VaultDown,
             Reason::VaultRefused,
+            Reason::HubTokenOver,
+            Reason::FileNotWritten,
             Reason::NoUser,
             Reason::HubBroken,
         ] {

@@ -8,6 +8,7 @@ use crate::{Page, Reason};
 ///
 /// ```text
 ///            +-- no token, or one that proves nothing ------------------------> Stop
+///            +-- of another time ---------------------------------------------> Stop: a clock is wrong
 ///   token ---+-- ended, or soon: Refresh ---- refused: the sign-in is over ---> Stop
 ///            |                     +--------- a fresh one -----------------+
 ///            +-- fine: AskSession ----------- not alive: Refresh           |
@@ -39,6 +40,9 @@ pub enum Standing {
     Missing,
     /// It does not prove what it should, whatever the time.
     Bad,
+    /// It is of another time than this machine's: it comes from the future, or had ended before it was issued anew. A clock
+    /// is wrong, and to sign in again would not help.
+    Mistimed,
     /// It cannot be checked now: the provider's keys cannot be had.
     Unchecked,
     /// It passes every check until then, which may be over.
@@ -113,6 +117,7 @@ impl SpawnPolicy {
         let left = match (known.token, known.session) {
             (Standing::Missing, _) => return Decision::Stop(Page::new(Reason::NotSignedIn)),
             (Standing::Bad, _) => return Decision::Stop(Page::new(Reason::NotProven)),
+            (Standing::Mistimed, _) => return Decision::Stop(Page::new(Reason::ClockWrong)),
             (_, Session::Over) => return Decision::Stop(Page::new(Reason::SignInOver)),
             (Standing::Unchecked, _) | (_, Session::Unknown) => return self.unproven(),
             // A token that ends now has ended.
@@ -213,6 +218,16 @@ mod tests {
         assert_eq!(lenient.decide(&known, at(0)), Decision::Stop(Page::new(Reason::NotProven)));
         let over = Known { token: Standing::Unchecked, session: Session::Over, ..good(0) };
         assert_eq!(lenient.decide(&over, at(0)), Decision::Stop(Page::new(Reason::SignInOver)));
+    }
+
+    #[test]
+    fn a_token_of_another_time_stops_the_spawn_and_names_the_clock() {
+        for session in [Session::Unasked, Session::Alive, Session::Over, Session::Unknown] {
+            let mistimed = Known { token: Standing::Mistimed, session, ..good(0) };
+            assert_eq!(stops(mistimed), Reason::ClockWrong);
+            let lenient = SpawnPolicy::default().with_unproven_started(true).with_session_asked(false);
+            assert_eq!(lenient.decide(&mistimed, at(0)), Decision::Stop(Page::new(Reason::ClockWrong)));
+        }
     }
 
     #[test]

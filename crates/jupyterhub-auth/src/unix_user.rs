@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use crate::{NameProblem, UnixName};
 
-/// The Unix user that a person of a hub is: the name is the hub's, the uid the provider's, and the gid the same number.
+/// The Unix user that a person of a hub is: the name is the hub's, the uid the provider's, and the gid the same number or
+/// [the provider's, too](Self::with_gid).
 ///
 /// `useradd` by itself pins the uid only: above `UID_MAX` the gid is the next one that is free, so that the homes of a
 /// machine that was made anew belong to the groups of others.
@@ -15,7 +16,17 @@ use crate::{NameProblem, UnixName};
 pub struct UnixUser {
     name: UnixName,
     uid: u32,
+    group: Group,
     home: PathBuf,
+}
+
+/// The first group of a person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Group {
+    /// Of their own, with the number of the uid.
+    Own,
+    /// The one that the provider tells, which may be one of several people.
+    Told(u32),
 }
 
 /// Why a person gets no Unix user. Each says it so that the person, or whoever they show it to, knows what to do.
@@ -42,6 +53,25 @@ pub enum UserProblem {
     UidReserved {
         /// The uid.
         uid: u64,
+    },
+    /// The provider does not tell a gid.
+    #[error("the sign-in server does not tell your group id (the claim {claim:?})")]
+    GidMissing {
+        /// The claim that should have it.
+        claim: String,
+    },
+    /// What the provider tells is no number.
+    #[error("the sign-in server tells a group id that is no number (the claim {claim:?})")]
+    GidMalformed {
+        /// The claim that has it.
+        claim: String,
+    },
+    /// The gid belongs to the system, as a uid of that number would: among those are the groups of administrators, and those
+    /// that open disks and passwords.
+    #[error("the group id {gid} is one of the system's own")]
+    GidReserved {
+        /// The gid.
+        gid: u64,
     },
     /// An account of the system has the name.
     #[error("your name is that of an account of the system, {name}")]
@@ -75,7 +105,8 @@ pub enum UserProblem {
         /// The uid.
         uid: u32,
     },
-    /// A group has the name with another gid, or the gid with another name.
+    /// A group has the name with another gid, or the gid with another name. Where the provider tells the gid, only the group
+    /// of another person is taken, or one whose name is.
     #[error("the group of your account ({gid}) is taken by another one, or its name is")]
     GroupTaken {
         /// The gid.
@@ -112,6 +143,8 @@ pub struct Found {
     pub group_by_name: Option<u32>,
     /// The group of that gid, by its name.
     pub group_by_gid: Option<String>,
+    /// Whether that group is called like an account: then it is the own group of somebody.
+    pub group_is_of_account: bool,
     /// What is where the home should be.
     pub home: Home,
 }
@@ -172,23 +205,30 @@ impl UnixUser {
     /// [`UserProblem::UidReserved`].
     pub fn new(name: &str, claim: &str, uid: Option<&Value>, homes: &Path) -> Result<Self, UserProblem> {
         let name = UnixName::new(name)?;
-        let malformed = || UserProblem::UidMalformed { claim: claim.to_owned() };
-        let uid = match uid {
-            None | Some(Value::Null) => return Err(UserProblem::UidMissing { claim: claim.to_owned() }),
-            Some(Value::Number(number)) => number.as_u64().ok_or_else(malformed)?,
-            Some(Value::String(text)) if text.bytes().all(|byte| byte.is_ascii_digit()) => {
-                text.parse().map_err(|_| malformed())?
-            }
-            Some(_) => return Err(malformed()),
+        let claim = || claim.to_owned();
+        let uid = match Told::of(uid) {
+            Told::Nothing => return Err(UserProblem::UidMissing { claim: claim() }),
+            Told::Nonsense => return Err(UserProblem::UidMalformed { claim: claim() }),
+            Told::Number(uid) => persons(uid).ok_or(UserProblem::UidReserved { uid })?,
         };
-        // 65534 is `nobody`, and 65535 was -1 once.
-        let fitting = u32::try_from(uid)
-            .ok()
-            .filter(|uid| (Self::LOWEST_UID..=Self::HIGHEST_UID).contains(uid))
-            .filter(|uid| !matches!(uid, 65534 | 65535));
-        let uid = fitting.ok_or(UserProblem::UidReserved { uid })?;
         let home = homes.join(name.as_str());
-        Ok(Self { name, uid, home })
+        Ok(Self { name, uid, group: Group::Own, home })
+    }
+
+    /// Gives them the gid that the provider tells in `claim`, written like the uid, in place of a group of their own.
+    ///
+    /// A group that has it already may be one of several people; it is not made theirs, and they become no member of any
+    /// other. Whoever may set the claim decides whose files the person opens.
+    ///
+    /// Fails with [`UserProblem::GidMissing`], [`UserProblem::GidMalformed`] or [`UserProblem::GidReserved`].
+    pub fn with_gid(self, claim: &str, gid: Option<&Value>) -> Result<Self, UserProblem> {
+        let claim = || claim.to_owned();
+        let gid = match Told::of(gid) {
+            Told::Nothing => return Err(UserProblem::GidMissing { claim: claim() }),
+            Told::Nonsense => return Err(UserProblem::GidMalformed { claim: claim() }),
+            Told::Number(gid) => persons(gid).ok_or(UserProblem::GidReserved { gid })?,
+        };
+        Ok(Self { group: Group::Told(gid), ..self })
     }
 
     /// Returns the name.
@@ -201,9 +241,12 @@ impl UnixUser {
         self.uid
     }
 
-    /// Returns the gid: the same number.
+    /// Returns the gid: the same number, unless the provider tells another.
     pub fn gid(&self) -> u32 {
-        self.uid
+        match self.group {
+            Group::Own => self.uid,
+            Group::Told(gid) => gid,
+        }
     }
 
     /// Returns the home.
@@ -229,6 +272,7 @@ impl UnixUser {
         match (found.group_by_name, found.group_by_gid.as_deref()) {
             (None, None) => steps.insert(0, Step::AddGroup),
             (Some(gid), Some(name)) if gid == self.gid() && is_ours(name) => {}
+            (_, Some(name)) if self.group != Group::Own && !is_ours(name) && !found.group_is_of_account => {}
             _ => return Err(UserProblem::GroupTaken { gid: self.gid() }),
         }
         match found.home {
@@ -256,6 +300,31 @@ impl UnixUser {
         }
         Ok(())
     }
+}
+
+/// What a provider tells in a claim that should have an id: a number, or a text of digits.
+enum Told {
+    Nothing,
+    Nonsense,
+    Number(u64),
+}
+
+impl Told {
+    fn of(value: Option<&Value>) -> Self {
+        let number = match value {
+            None | Some(Value::Null) => return Self::Nothing,
+            Some(Value::Number(number)) => number.as_u64(),
+            Some(Value::String(text)) if text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok(),
+            Some(_) => None,
+        };
+        number.map_or(Self::Nonsense, Self::Number)
+    }
+}
+
+/// Returns an id that may be a person's: 65534 is `nobody`, and 65535 was -1 once.
+fn persons(id: u64) -> Option<u32> {
+    let range = UnixUser::LOWEST_UID..=UnixUser::HIGHEST_UID;
+    u32::try_from(id).ok().filter(|id| range.contains(id) && !matches!(id, 65534 | 65535))
 }
 
 /// Shows a step as an operator reads it.
@@ -294,6 +363,7 @@ mod tests {
             by_uid: Some(account("alice", 70001)),
             group_by_name: Some(70001),
             group_by_gid: Some("alice".to_owned()),
+            group_is_of_account: true,
             home: Home::Folder { uid: 70001, gid: 70001 },
         }
     }
@@ -320,6 +390,54 @@ mod tests {
         for uid in [1000, 65533, 65536, 2_147_483_647_u64] {
             assert!(user(&json!(uid)).is_ok(), "{uid}");
         }
+    }
+
+    #[test]
+    fn a_gid_of_its_own_is_judged_like_a_uid() {
+        let with = |gid: Option<&Value>| alice().with_gid("group", gid);
+        for gid in [json!(70500), json!("70500")] {
+            assert_eq!(with(Some(&gid)).map(|user| (user.uid(), user.gid())), Ok((70001, 70500)), "{gid}");
+        }
+        for gid in [0, 27, 999, 65534, 65535, 2_147_483_648, 4_294_967_295] {
+            assert_eq!(with(Some(&json!(gid))), Err(UserProblem::GidReserved { gid }));
+        }
+        for gid in [json!(-5), json!(""), json!("root"), json!([70500])] {
+            assert_eq!(with(Some(&gid)), Err(UserProblem::GidMalformed { claim: "group".into() }), "{gid}");
+        }
+        for gid in [None, Some(&Value::Null)] {
+            assert_eq!(with(gid), Err(UserProblem::GidMissing { claim: "group".into() }));
+        }
+    }
+
+    #[test]
+    fn a_group_that_the_provider_tells_is_made_or_shared_and_never_that_of_another_person() {
+        let alice = alice().with_gid("group", Some(&json!(70500))).unwrap();
+        let all = vec![Step::AddGroup, Step::AddUser, Step::MakeHome];
+        assert_eq!(alice.steps(&Found::default()), Ok(all.clone()));
+        let own =
+            Found { group_by_name: Some(70500), group_by_gid: Some("alice".into()), ..Found::default() };
+        assert_eq!(alice.steps(&own), Ok(all[1..].to_vec()));
+        let team = |group_is_of_account| Found {
+            group_by_gid: Some("team".into()),
+            group_is_of_account,
+            ..Found::default()
+        };
+        assert_eq!(alice.steps(&team(false)), Ok(all[1..].to_vec()));
+        assert_eq!(alice.steps(&team(true)), Err(UserProblem::GroupTaken { gid: 70500 }));
+        let other = Found { group_by_name: Some(5), ..Found::default() };
+        assert_eq!(alice.steps(&other), Err(UserProblem::GroupTaken { gid: 70500 }));
+        // The account that is there, and the home, must have it.
+        let account = Account { gid: 70500, ..account("alice", 70001) };
+        let settled = Found {
+            by_name: Some(account.clone()),
+            by_uid: Some(account),
+            home: Home::Folder { uid: 70001, gid: 70500 },
+            ..team(false)
+        };
+        assert_eq!(alice.steps(&settled), Ok(vec![]));
+        let mut moved = settled;
+        moved.home = Home::Folder { uid: 70001, gid: 70001 };
+        assert_eq!(alice.steps(&moved), Err(UserProblem::HomeOfOther { uid: 70001, gid: 70001 }));
     }
 
     #[test]

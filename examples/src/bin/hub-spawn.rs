@@ -7,13 +7,16 @@ use std::time::Duration;
 
 use clap::Parser;
 use latchkey_examples::hub_spawn::{
-    Accounts, Asked, Config, Handed, Purpose, SignIn, SignedIn, Start, UsersConfig, hand_over, write_for,
-    write_start, write_stop,
+    Accounts, Asked, Config, Handed, Purpose, SignIn, SignedIn, Start, UsersConfig, hand_over, remove_for,
+    write_done, write_for, write_start, write_stop,
 };
 use latchkey_examples::logging::LogFormat;
 use latchkey_examples::{Exit, Failure, finish, help_after, output};
-use latchkey_jupyterhub_auth::{Page, Reason, UnixUser};
+use latchkey_jupyterhub_auth::{Page, Reason, UnixName, UnixUser};
 use tracing::{error, warn};
+
+/// The name of the file with the secret, in the person's folder.
+const SECRET_FILE: &str = "vault-secret";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -58,6 +61,9 @@ async fn run(arguments: &Arguments) -> Result<(), Failure> {
     arguments.log_format.begin();
     let config = Config::read(&arguments.config)?;
     let asked = Asked::read(io::stdin().lock())?;
+    if asked.purpose == Purpose::Stopped {
+        return stopped(arguments, &config, &asked);
+    }
     match answer(arguments, &config, &asked).await? {
         _ if arguments.dry_run => Ok(()),
         Ok(start) => write_start(&start, asked.carrier()),
@@ -127,13 +133,18 @@ async fn answer(
     start.environment = environment;
     start.notes.extend(without.map(Reason::code));
     if let (Some(content), Some((user, users))) = (file, user) {
-        match write_for(&user, &users.runtime, "vault-secret", &content) {
+        match write_for(&user, &users.runtime, SECRET_FILE, &content) {
             Ok(path) => {
                 start.environment = start.environment.with_secret_file(&path).map_err(unusable)?;
             }
             Err(error) => {
-                error!(%error, runtime = %users.runtime.display(), "the secret's file is not written");
-                return Ok(Err(Page::new(Reason::HubBroken)));
+                error!(
+                    %error,
+                    runtime = %users.runtime.display(),
+                    hint = "make room there, and let nobody else write to the folder",
+                    "the secret's file is not written"
+                );
+                return Ok(Err(Page::new(Reason::FileNotWritten)));
             }
         }
     }
@@ -147,7 +158,15 @@ async fn unix_user(
     asked: &Asked,
 ) -> Result<Result<UnixUser, Page>, Failure> {
     let uid = asked.auth_state.as_ref().and_then(|state| state.claim(&config.uid_claim));
-    let user = match UnixUser::new(&asked.user, &config.uid_claim, uid, &config.homes) {
+    let user = UnixUser::new(&asked.user, &config.uid_claim, uid, &config.homes);
+    let user = match &config.gid_claim {
+        Some(name) => {
+            let gid = asked.auth_state.as_ref().and_then(|state| state.claim(name));
+            user.and_then(|user| user.with_gid(name, gid))
+        }
+        None => user,
+    };
+    let user = match user {
         Ok(user) => user,
         Err(problem) => return Ok(Err(Page::no_user(&problem))),
     };
@@ -183,6 +202,22 @@ async fn unix_user(
         }
     }
     Ok(Ok(user))
+}
+
+/// Takes away what a server was handed as a file. Whose it is this machine knows; a sign-in may be over by now.
+fn stopped(arguments: &Arguments, config: &Config, asked: &Asked) -> Result<(), Failure> {
+    if let Some(users) = &config.users
+        && let Ok(name) = UnixName::new(&asked.user)
+        && let Some(uid) = Accounts::uid_of(&name)?
+    {
+        let folder = users.runtime.join(uid.to_string());
+        plan(arguments, "file", &format!("to remove {}", folder.join(SECRET_FILE).display()))?;
+        if !arguments.dry_run {
+            remove_for(uid, &users.runtime, SECRET_FILE)
+                .map_err(|error| Failure::from(error).while_doing(&folder.display().to_string()))?;
+        }
+    }
+    if arguments.dry_run { Ok(()) } else { write_done() }
 }
 
 /// In a dry run, says what there is to a question.

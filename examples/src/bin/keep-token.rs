@@ -1,5 +1,6 @@
 //! `keep-token`: keeps a token of Vault alive without end. A hub's admin token, or a user's, by the same keeper.
 
+use std::future;
 use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -21,6 +22,7 @@ use tracing::{info, warn};
 /// A token with ten minutes or less is renewed at once, any other between 60 and 75 % of its life.
 ///
 /// The token is all of --token-file, a file of mode 0600, or of standard input. It is never an argument and never written.
+/// Where the file gets another token, that one is kept from then on.
 /// SIGTERM and Ctrl-C stop the keeping and leave the token as it is, unless --revoke is given.
 #[derive(Parser, Debug)]
 #[command(name = "keep-token", version, verbatim_doc_comment, after_help = help_after(EXAMPLES))]
@@ -55,6 +57,9 @@ Examples:
 /// What is asked for where the token has less: a user's token with a few minutes left is to last again.
 const HOUR: Duration = Duration::from_secs(3600);
 
+/// How often the file is looked at for another token.
+const LOOK: Duration = Duration::from_secs(5);
+
 #[tokio::main]
 async fn main() -> ExitCode {
     finish(run(&Arguments::parse()).await)
@@ -63,9 +68,19 @@ async fn main() -> ExitCode {
 async fn run(arguments: &Arguments) -> Result<(), Failure> {
     arguments.log_format.begin();
     let interrupt = Interrupt::listen()?;
+    let mut token = token(arguments.token_file.as_deref(), &interrupt).await?;
+    while let Some(other) = keep(arguments, &interrupt, &token).await? {
+        info!("the file has another token");
+        token = other;
+    }
+    Ok(())
+}
+
+/// Keeps a token until this is stopped, or there is another one to be kept.
+async fn keep(arguments: &Arguments, interrupt: &Interrupt, token: &Token) -> Result<Option<Token>, Failure> {
+    let file = arguments.token_file.as_deref();
     let vault = arguments.vault.connect()?;
-    let token = token(arguments.token_file.as_deref(), &interrupt).await?;
-    let login = interrupt.or(vault.token().login(&token)).await?;
+    let login = interrupt.or(vault.token().login(token)).await?;
     let life = renewable_life(&login)?;
     let left = Freshness::of(SystemTime::now() + life, SystemTime::now());
     info!(accessor = login.accessor, seconds = life.as_secs(), "keeping a token");
@@ -94,11 +109,29 @@ async fn run(arguments: &Arguments) -> Result<(), Failure> {
         tokio::select! {
             () = interrupt.wanted() => break,
             changed = watch.changed() => if changed.is_none() { break },
+            other = replaced(file, token) => {
+                keeper.stop(false).await;
+                return Ok(Some(other));
+            }
         }
     }
     keeper.stop(arguments.revoke).await;
     info!(revoked = arguments.revoke, "stopped");
-    Ok(())
+    Ok(None)
+}
+
+/// Waits until the file has another token: whoever makes a new one, for the old one was revoked or has leaked, writes it there.
+async fn replaced(file: Option<&Path>, token: &Token) -> Token {
+    let Some(file) = file else { return future::pending().await };
+    loop {
+        tokio::time::sleep(LOOK).await;
+        // A file that is just being written is looked at again. Both are opened to be compared.
+        if let Ok(found) = read_token(file)
+            && found.expose_secret() != token.expose_secret()
+        {
+            return found;
+        }
+    }
 }
 
 /// Reads the token: from the file, from standard input, or as the person types it.

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, chown};
 use std::path::{Path, PathBuf};
 
-use latchkey_jupyterhub_auth::{Account, Found, Home, Step, UnixUser};
+use latchkey_jupyterhub_auth::{Account, Found, Home, Step, UnixName, UnixUser};
 use nix::unistd::{Gid, Group, Uid, User};
 use rustix::fs::{FlockOperation, flock};
 use tokio::process::Command;
@@ -67,15 +67,28 @@ impl Accounts {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Home::Absent,
             Err(error) => return Err(Failure::from(error).while_doing(&user.home().display().to_string())),
         };
+        let group = Group::from_gid(Gid::from_raw(user.gid())).map_err(unknown)?.map(|group| group.name);
+        let is_account = |name: &String| User::from_name(name).map(|account| account.is_some());
         Ok(Found {
             by_name: User::from_name(name).map_err(unknown)?.map(account),
             by_uid: User::from_uid(Uid::from_raw(user.uid())).map_err(unknown)?.map(account),
             group_by_name: Group::from_name(name).map_err(unknown)?.map(|group| group.gid.as_raw()),
-            group_by_gid: Group::from_gid(Gid::from_raw(user.gid()))
-                .map_err(unknown)?
-                .map(|group| group.name),
+            group_is_of_account: group.as_ref().map_or(Ok(false), is_account).map_err(unknown)?,
+            group_by_gid: group,
             home,
         })
+    }
+
+    /// Returns the uid of the account with that name.
+    ///
+    /// # Errors
+    ///
+    /// Where the accounts cannot be looked up.
+    pub fn uid_of(name: &UnixName) -> Result<Option<u32>, Failure> {
+        let found = User::from_name(name.as_str()).map_err(|error| {
+            Failure::of(Exit::Refused, &io::Error::from(error)).while_doing("looking up accounts")
+        })?;
+        Ok(found.map(|user| user.uid.as_raw()))
     }
 
     /// Takes a step.
@@ -116,12 +129,28 @@ impl Accounts {
 }
 
 /// Makes a home with what `/etc/skel` has in it: regular files and folders, of which a new account is usually made.
+///
+/// It appears as a whole: a home that is half made, by a run that was cut off or on a full disk, would belong to nobody, and be
+/// refused ever after. No name of a person begins with a dot.
 fn make_home(user: &UnixUser) -> io::Result<()> {
-    // Fails where something has appeared meanwhile.
-    fs::DirBuilder::new().mode(0o700).create(user.home())?;
-    copy(Path::new("/etc/skel"), user.home(), user)?;
-    // Last: from here on the person may change what is in it.
-    chown(user.home(), Some(user.uid()), Some(user.gid()))
+    let part = user.home().with_file_name(format!(".{}.part", user.name()));
+    let clear = || match fs::remove_dir_all(&part) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    };
+    clear()?;
+    let make = || {
+        fs::DirBuilder::new().mode(0o700).create(&part)?;
+        copy(Path::new("/etc/skel"), &part, user)?;
+        // Last: from here on the person may change what is in it.
+        chown(&part, Some(user.uid()), Some(user.gid()))?;
+        if fs::symlink_metadata(user.home()).is_ok() {
+            // Something has appeared meanwhile.
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        fs::rename(&part, user.home())
+    };
+    make().inspect_err(|_| drop(clear()))
 }
 
 fn copy(from: &Path, to: &Path, user: &UnixUser) -> io::Result<()> {
@@ -160,4 +189,28 @@ async fn run(program: &str, arguments: &[&str]) -> Result<(), Failure> {
     let said = String::from_utf8_lossy(&output.stderr);
     let said = said.lines().next().unwrap_or_default().escape_debug().to_string();
     Err(Failure::new(Exit::Refused, format!("{program} ended with {}: {said}", output.status)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_home_appears_as_a_whole_and_what_a_run_left_that_was_cut_off_is_no_hindrance() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let homes = tempfile::tempdir().unwrap();
+        let user = UnixUser::new("alice", "uid", Some(&70001.into()), homes.path()).unwrap();
+        let part = homes.path().join(".alice.part");
+        fs::create_dir_all(part.join("left/over")).unwrap();
+        make_home(&user).unwrap();
+        let found = fs::metadata(user.home()).unwrap();
+        assert_eq!((found.uid(), found.gid(), found.mode() & 0o7777), (70001, 70001, 0o700));
+        assert!(!part.exists() && !user.home().join("left").exists());
+        // What has appeared meanwhile is left alone, and nothing half made stays behind.
+        fs::write(user.home().join("mine"), "x").unwrap();
+        assert_eq!(make_home(&user).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert!(user.home().join("mine").exists() && !part.exists());
+    }
 }

@@ -107,6 +107,8 @@ pub struct UsersConfig {
     /// The claim of `auth_state.oauth_user` that has a person's uid.
     #[serde(default = "uid")]
     pub uid_claim: String,
+    /// The claim with their gid; without one each has a group of their own, with the number of the uid.
+    pub gid_claim: Option<String>,
     /// The folder with the homes.
     #[serde(default = "home")]
     pub homes: PathBuf,

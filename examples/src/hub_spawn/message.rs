@@ -16,6 +16,7 @@ pub struct Asked {
     /// The name that the hub has for the person.
     pub user: String,
     /// What the hub keeps of their sign-in; `None` where it keeps nothing.
+    #[serde(default)]
     pub auth_state: Option<AuthState>,
     /// The secret of the hub's client.
     #[serde(default)]
@@ -37,6 +38,8 @@ pub enum Purpose {
     Spawn,
     /// Look whether the person is still signed in, and keep their tokens fresh.
     Refresh,
+    /// The last server of the person has stopped: take away what it was handed as a file.
+    Stopped,
 }
 
 impl Asked {
@@ -149,6 +152,15 @@ pub fn write_stop(page: &Page) -> Result<(), Failure> {
             message: page.message(),
         },
     })
+}
+
+/// Tells the hub that all is done.
+pub fn write_done() -> Result<(), Failure> {
+    #[derive(Serialize)]
+    struct Line {
+        done: (),
+    }
+    write(&Line { done: () })
 }
 
 fn write(line: &impl Serialize) -> Result<(), Failure> {

@@ -11,7 +11,7 @@ mod vault;
 
 pub use accounts::Accounts;
 pub use config::{Config, OwnToken, ProviderConfig, SecretConfig, UsersConfig, VaultConfig, WhenDown};
-pub use message::{Asked, Purpose, Refreshed, Start, write_refreshed, write_start, write_stop};
-pub use runtime_file::write_for;
+pub use message::{Asked, Purpose, Refreshed, Start, write_done, write_refreshed, write_start, write_stop};
+pub use runtime_file::{remove_for, write_for};
 pub use sign_in::{SignIn, SignedIn};
 pub use vault::{Handed, hand_over};

@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, fchown};
 use std::path::{Path, PathBuf};
 
 use latchkey_jupyterhub_auth::UnixUser;
-use rustix::fs::{AtFlags, Mode, OFlags, openat, renameat, unlinkat};
+use rustix::fs::{AtFlags, Dir, Mode, OFlags, openat, renameat, unlinkat};
 
 /// Writes a file of mode 0600 that is the person's, into `<runtime>/<uid>/`, a folder of mode 0700 that is the person's as
 /// well. It is there as a whole or not at all.
@@ -50,6 +50,30 @@ pub fn write_for(user: &UnixUser, runtime: &Path, name: &str, content: &[u8]) ->
         return Err(error);
     }
     Ok(path.join(name))
+}
+
+/// Removes that file, and what is left of one that was not written to its end. Where there is none nothing is done.
+///
+/// # Errors
+///
+/// Where the folder is a link, or something in it cannot be removed.
+pub fn remove_for(uid: u32, runtime: &Path, name: &str) -> io::Result<()> {
+    let folder = match open(&runtime.join(uid.to_string())) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        folder => folder?,
+    };
+    for entry in Dir::read_from(&folder)? {
+        let entry = entry?;
+        let found = entry.file_name().to_bytes();
+        let is_part = || {
+            let rest = found.strip_prefix(b".").and_then(|rest| rest.strip_prefix(name.as_bytes()));
+            rest.is_some_and(|rest| rest.starts_with(b".") && rest.ends_with(b".part"))
+        };
+        if found == name.as_bytes() || is_part() {
+            unlinkat(&folder, entry.file_name(), AtFlags::empty())?;
+        }
+    }
+    Ok(())
 }
 
 /// Makes a folder with this mode, whatever the umask takes away; one that is there is left as it is.
@@ -139,6 +163,26 @@ mod tests {
         assert!(write_for(&person(70003), &runtime, "secret", b"x").is_err());
         assert_eq!(fs::read_to_string(runtime.join("70001/secret")).unwrap(), "first");
         drop(folder);
+    }
+
+    #[test]
+    fn what_was_written_is_removed_with_what_was_not_written_to_its_end_and_nothing_else() {
+        let (_folder, runtime) = runtime();
+        remove_for(70001, &runtime, "secret").unwrap();
+        let own = runtime.join("70001");
+        fs::create_dir_all(&own).unwrap();
+        for name in ["secret", ".secret.17.part", "secret.txt", ".secret", ".secrets.17.part", "other"] {
+            fs::write(own.join(name), "x").unwrap();
+        }
+        remove_for(70001, &runtime, "secret").unwrap();
+        let left = fs::read_dir(&own).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut left: Vec<_> = left.collect();
+        left.sort();
+        assert_eq!(left, [".secret", ".secrets.17.part", "other", "secret.txt"]);
+        symlink(&own, runtime.join("70002")).unwrap();
+        fs::write(own.join("secret"), "x").unwrap();
+        assert!(remove_for(70002, &runtime, "secret").is_err());
+        assert!(own.join("secret").exists());
     }
 
     #[test]

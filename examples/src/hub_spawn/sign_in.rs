@@ -3,7 +3,9 @@
 use std::time::{Duration, SystemTime};
 
 use latchkey_jupyterhub_auth::{AuthState, Decision, Known, Page, Reason, Session, SpawnPolicy, Standing};
-use latchkey_oidc_flow::{Client, Error, Grant, IdToken, Misbehaviour, Provider, VerifiedIdToken};
+use latchkey_oidc_flow::{
+    Client, Error, Grant, IdToken, IdTokenProblem, Misbehaviour, Provider, VerifiedIdToken,
+};
 use latchkey_transport::Secret;
 use tokio::time::timeout;
 use tracing::{info, warn};
@@ -159,9 +161,9 @@ impl Run {
                 self.token = Some(token);
                 Standing::Good { until }
             }
-            Err(error @ Error::IdToken(_)) => {
-                warn!(problem = told(&error), "the hub's ID token does not prove what it should");
-                Standing::Bad
+            Err(ref error @ Error::IdToken(ref problem)) => {
+                warn!(problem = told(error), "the hub's ID token does not prove what it should");
+                of_problem(problem)
             }
             Err(error) => {
                 warn!(problem = told(&error), "the hub's ID token cannot be checked");
@@ -209,7 +211,7 @@ impl Run {
                 warn!(problem = told(&error), "the sign-in is not refreshed");
                 return Ok(match error {
                     Error::GrantOver { .. } => (Session::Over, None),
-                    Error::IdToken(_) => (Session::Over, Some(Standing::Bad)),
+                    Error::IdToken(problem) => (Session::Over, Some(of_problem(&problem))),
                     _ => (Session::Unknown, None),
                 });
             }
@@ -229,6 +231,16 @@ impl Run {
             Standing::Good { until }
         });
         Ok((Session::Alive, standing))
+    }
+}
+
+/// What a token proves that did not pass, where it had not simply ended: nothing, or that a clock is wrong.
+fn of_problem(problem: &IdTokenProblem) -> Standing {
+    match problem {
+        IdTokenProblem::Expired { .. }
+        | IdTokenProblem::NotYetValid { .. }
+        | IdTokenProblem::IssuedInFuture { .. } => Standing::Mistimed,
+        _ => Standing::Bad,
     }
 }
 

@@ -6,9 +6,9 @@ use latchkey_jupyterhub_auth::{EnvironmentProblem, Page, Reason, ServerEnvironme
 use latchkey_oidc_flow::VerifiedIdToken;
 use latchkey_transport::Secret;
 use latchkey_vault_client::secret_store::{Layout, UserName, UserTokens};
-use latchkey_vault_client::{Error, Read, Vault};
+use latchkey_vault_client::{Error, LoginProblem, Read, Vault};
 use tokio::time::timeout;
-use tracing::warn;
+use tracing::{error, warn};
 use zeroize::Zeroizing;
 
 use super::{OwnToken, SecretConfig, VaultConfig, WhenDown};
@@ -61,7 +61,12 @@ impl From<Error> for Problem {
         let is_down = error.is_transient()
             || matches!(&error, Error::Transport(_) | Error::Sealed | Error::Uninitialised)
             || matches!(&error, Error::NotActive { .. });
-        let reason = if is_down { Reason::VaultDown } else { Reason::VaultRefused };
+        let reason = match &error {
+            // It was checked here before: whoever is of another opinion has another clock.
+            Error::LoginRefused { problem: LoginProblem::TokenNotValidNow, .. } => Reason::ClockWrong,
+            _ if is_down => Reason::VaultDown,
+            _ => Reason::VaultRefused,
+        };
         warn!(problem = Failure::from(error).message(), "Vault does not give what the server should get");
         Self(reason)
     }
@@ -93,12 +98,24 @@ async fn get(
         Handed { environment: environment.with_vault_address(&config.address)?, file: None, without: None };
     // Nothing of Vault is handed over for somebody who is not proven to be there.
     let Some(token) = token else { return Ok(handed) };
-    if let Some(own) = &config.own_token {
-        let own = own_token(&vault, own, user).await?;
+    let own = async {
+        match &config.own_token {
+            Some(own) => own_token(&vault, own, user).await.map(Some),
+            None => Ok(None),
+        }
+    };
+    let secret = async {
+        match &config.secret {
+            Some(secret) => read(&vault, secret, token).await.map(|bytes| Some((secret, bytes))),
+            None => Ok(None),
+        }
+    };
+    // Side by side, and both to their end: what is logged in is logged out.
+    let (own, secret) = tokio::join!(own, secret);
+    if let Some(own) = own? {
         handed.environment = handed.environment.with_notebook_token(&own)?;
     }
-    if let Some(secret) = &config.secret {
-        let bytes = read(&vault, secret, token).await?;
+    if let Some((secret, bytes)) = secret? {
         if secret.variable {
             // Opened to be a variable, which holds text alone.
             let text = std::str::from_utf8(&bytes).map_err(|_| {
@@ -136,13 +153,35 @@ async fn read(
 /// Makes a token that opens the person's own store and nothing else.
 async fn own_token(vault: &Vault, config: &OwnToken, user: &str) -> Result<Secret, Problem> {
     let admin = read_token(&config.token_file)?;
-    let tokens = UserTokens::new(vault.with_token(&admin), Layout::default());
+    let vault = vault.with_token(&admin);
+    let tokens = UserTokens::new(vault.clone(), Layout::default());
     let (user, terms) = (UserName::new(user)?, config.terms());
-    let login = if config.policy_each {
-        tokens.issue_with_own_policy(&user, &terms).await?
+    let made = if config.policy_each {
+        tokens.issue_with_own_policy(&user, &terms).await
     } else {
-        tokens.issue_by_role(&config.role, &user, &terms).await?
+        tokens.issue_by_role(&config.role, &user, &terms).await
+    };
+    let login = match made {
+        Ok(login) => login,
+        Err(error) if is_over(&vault, &error).await => {
+            error!(
+                problem = Failure::from(error).message(),
+                hint = format!("make a new one as the README says, into {}", config.token_file.display()),
+                "Vault does not take the hub's own token any more"
+            );
+            return Err(Problem(Reason::HubTokenOver));
+        }
+        Err(error) => return Err(error.into()),
     };
     // Opened for the server that it was made for.
     Ok(Secret::new(login.token().expose_secret()))
+}
+
+/// Whether that error means that the token itself has ended. Where the server does not say so, it is asked: every token of
+/// the policy that is meant for a hub may look itself up.
+async fn is_over(vault: &Vault, error: &Error) -> bool {
+    match error.is_token_dead() {
+        Some(is_dead) => is_dead,
+        None => vault.token().lookup_self().await.is_err_and(|error| error.is_token_dead() != Some(false)),
+    }
 }

@@ -10,7 +10,8 @@ c.JupyterHub.bind_url = os.environ["HUB_URL"]
 c.JupyterHub.hub_port = int(os.environ["HUB_PORT"])
 c.ConfigurableHTTPProxy.api_url = os.environ["PROXY_API_URL"]
 c.ConfigurableHTTPProxy.pid_file = "proxy.pid"
-c.JupyterHub.db_url = "sqlite://"
+c.JupyterHub.db_url = "sqlite:///hub.sqlite"
+c.JupyterHub.allow_named_servers = True
 c.JupyterHub.cookie_secret_file = "cookie_secret"
 # A request for a server is answered when it is there, or when it is known why not.
 c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 120}
@@ -20,11 +21,20 @@ c.Authenticator.auth_refresh_age = 20
 c.Spawner.cmd = json.loads(os.environ["SERVER_COMMAND"])
 c.Spawner.environment = json.loads(os.environ["SERVER_ENVIRONMENT"])
 
+if "KUBECONFIG" in os.environ:
+    # An API server with nothing behind it: a pod is kept there, and never runs.
+    c.JupyterHub.spawner_class = "kubespawner.KubeSpawner"
+    c.JupyterHub.hub_connect_ip = "127.0.0.1"
+    c.KubeSpawner.namespace = "default"
+    c.KubeSpawner.image = "localhost/nothing"
+
 hook = c.Spawner.pre_spawn_hook
 
 
 async def pre_spawn(spawner):
-    if os.path.exists("small-servers"):
+    if os.path.exists("broken-servers"):
+        spawner.cmd, spawner.http_timeout = ["false"], 2
+    elif os.path.exists("small-servers"):
         spawner.cmd = json.loads(os.environ["SMALL_SERVER_COMMAND"])
     else:
         spawner.cmd = json.loads(os.environ["SERVER_COMMAND"])

@@ -37,6 +37,7 @@ impl Ports {
 
 /// A running hub with its proxy and its servers; they end with it.
 pub struct Hub {
+    command: Command,
     child: Child,
     address: Url,
     log: PathBuf,
@@ -45,8 +46,7 @@ pub struct Hub {
 impl Hub {
     /// Starts a hub of a virtual environment in a folder, with these variables.
     pub fn start(venv: &Path, ports: &Ports, folder: &Path, variables: &[(&str, String)]) -> Self {
-        let folder = folder.join("hub");
-        fs::create_dir_all(&folder).unwrap();
+        fs::create_dir_all(folder).unwrap();
         let log = folder.join("hub.log");
         let output = fs::File::create(&log).unwrap();
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -54,12 +54,13 @@ impl Hub {
         let usual = env::var_os("PATH").unwrap_or_default();
         let paths = [venv.join("bin"), node].into_iter().chain(env::split_paths(&usual));
         let Ports([public, hub, proxy]) = ports;
-        let child = Command::new(venv.join("bin/jupyterhub"))
+        let mut command = Command::new(venv.join("bin/jupyterhub"));
+        command
             .arg("--config")
             .arg(here.join("tests/hub/config.py"))
-            .current_dir(&folder)
+            .current_dir(folder)
             .env_clear()
-            .env("HOME", &folder)
+            .env("HOME", folder)
             .env("LANG", "C.UTF-8")
             .env("PATH", env::join_paths(paths).unwrap())
             .env("HUB_CONFIG", here.join("hub/jupyterhub_config.py"))
@@ -73,10 +74,26 @@ impl Hub {
             .stdin(Stdio::null())
             .stdout(output.try_clone().unwrap())
             .stderr(output)
-            .process_group(0)
-            .spawn()
-            .unwrap();
-        Self { child, address: ports.address(), log }
+            .process_group(0);
+        let child = command.spawn().unwrap();
+        Self { command, child, address: ports.address(), log }
+    }
+
+    /// Ends the hub alone, by this signal: after `-KILL` its servers live on, and its services, too.
+    pub async fn end(&mut self, signal: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+        let begun = Instant::now();
+        while self.child.try_wait().unwrap().is_none() {
+            assert!(begun.elapsed() < PATIENCE, "the hub does not end: {}", self.told());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Starts it again.
+    pub async fn begin(&mut self) {
+        self.child = self.command.spawn().unwrap();
+        self.is_up().await;
     }
 
     pub fn at(&self, path: &str) -> Url {
@@ -105,14 +122,20 @@ impl Hub {
 
     /// Asks its API, as an administrator.
     pub async fn api(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
+        let request = self.request(method, path, &body);
+        let reply = ReqwestTransport::new().unwrap().send(request).await.unwrap();
+        (reply.status(), serde_json::from_slice(reply.body()).unwrap_or(Value::Null))
+    }
+
+    /// What asks it.
+    pub fn request(&self, method: Method, path: &str, body: &Value) -> Request {
         let mut request = Request::for_url(method, self.at(&format!("hub/api/{path}")))
             .with_secret_header("authorization", Secret::new(format!("token {PROBE}")))
             .with_time_limit(PATIENCE);
         if !body.is_null() {
             request = request.with_body("application/json", body.to_string());
         }
-        let reply = ReqwestTransport::new().unwrap().send(request).await.unwrap();
-        (reply.status(), serde_json::from_slice(reply.body()).unwrap_or(Value::Null))
+        request
     }
 
     /// Signs a person in, with a browser of their own.
@@ -153,10 +176,16 @@ impl Hub {
         if status != 201 {
             return Err((status, said["message"].as_str().unwrap_or_default().to_owned()));
         }
+        Ok(self.server(person).await)
+    }
+
+    /// Somebody's server, which must run.
+    pub async fn server(&self, person: &Person) -> Server {
         let user = self.user(person).await;
         let server = &user["servers"][""];
         let pid = server["state"]["pid"].as_u64().unwrap_or_else(|| panic!("{user} {}", self.told()));
-        Ok(Server { pid, address: self.at(&format!("user/{}/", person.name)) })
+        assert_eq!(server["ready"], true, "{user}");
+        Server { pid, address: self.at(&format!("user/{}/", person.name)) }
     }
 
     /// The same where it must start.
@@ -207,7 +236,7 @@ impl Drop for Hub {
 /// The process of somebody's server.
 #[derive(Debug)]
 pub struct Server {
-    pid: u64,
+    pub pid: u64,
     pub address: Url,
 }
 

@@ -28,6 +28,11 @@ pub struct Person {
     id: String,
 }
 
+/// What the realm tells of a person's group, for a hub that asks.
+pub fn gid_of(uid: u32) -> u32 {
+    uid + 500_000
+}
+
 async fn send(request: Request) -> (u16, Option<String>, Value) {
     // A realm has keys to make, which takes half a minute on a machine that does other things as well.
     let request = request.with_time_limit(Duration::from_secs(180));
@@ -51,7 +56,7 @@ impl Realm {
             "ssoSessionIdleTimeout": 7200, "ssoSessionMaxLifespan": 36000,
             "clients": [{
                 "clientId": CLIENT, "secret": CLIENT_SECRET, "enabled": true, "directAccessGrantsEnabled": true,
-                "redirectUris": [hub.join("hub/oauth_callback").unwrap().as_str()], "protocolMappers": [claim("uid", "long")],
+                "redirectUris": [hub.join("hub/oauth_callback").unwrap().as_str()], "protocolMappers": [claim("uid", "long"), claim("gid", "long")],
             }],
         });
         assert_eq!(realm.admin(Method::Post, "", wanted).await.0, 201);
@@ -83,11 +88,11 @@ impl Realm {
         send(request).await
     }
 
-    /// Lets somebody in whose uid is this.
+    /// Lets somebody in whose uid is this, and whose gid is that of [`gid_of`].
     pub async fn add(&self, name: &str, uid: u32) -> Person {
         let user = json!({
             "username": name, "enabled": true, "emailVerified": true, "email": format!("{name}@example.com"),
-            "firstName": "F", "lastName": "L", "attributes": {"uid": [uid.to_string()]},
+            "firstName": "F", "lastName": "L", "attributes": {"uid": [uid.to_string()], "gid": [gid_of(uid).to_string()]},
             "credentials": [{"type": "password", "value": PASSWORD, "temporary": false}],
         });
         let (status, location, said) = self.admin(Method::Post, "/users", user).await;

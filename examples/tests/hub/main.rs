@@ -4,8 +4,12 @@
 #![expect(clippy::panic, reason = "a test ends where something unexpected happens")]
 #![expect(unreachable_pub, reason = "the modules of a test are for each other")]
 
+mod clocks;
+mod disk;
+mod faults;
 mod hub;
 mod keycloak;
+mod kube;
 mod program;
 mod servers;
 mod stage;
@@ -24,19 +28,30 @@ fn main() -> ExitCode {
         run: |backend| Box::pin(servers::measure(backend)),
     };
     let is_measure = env::var_os(servers::MEASURE).is_some();
-    let wanted = if is_measure { vec![measure] } else { servers::behaviours() };
-    let with_hub: Vec<Behaviour> = wanted
-        .into_iter()
-        .map(|behaviour| match absence {
-            // A list of a test run: it lives as long as it does.
-            Some(why) => Behaviour { not_on: vec![(Place::Real, why)].leak(), ..behaviour },
-            None => behaviour,
-        })
-        .collect();
+    let with_hub = if is_measure {
+        only_where(absence, vec![measure])
+    } else {
+        [
+            only_where(absence, servers::behaviours()),
+            only_where(absence, faults::behaviours()),
+            only_where(absence.or_else(clocks::absence), clocks::behaviours()),
+            only_where(absence.or_else(disk::absence), disk::behaviours()),
+            only_where(absence.or_else(kube::absence), kube::behaviours()),
+        ]
+        .concat()
+    };
     let by_itself = if is_measure { Vec::new() } else { program::behaviours() };
     let groups: [(&[_], &[_]); 2] =
         [(&by_itself, &[Place::Loopback, Place::Real]), (&with_hub, &[Place::Real])];
     let code = run_groups(&groups, Vec::new());
     stage::end();
     code
+}
+
+/// Leaves out what cannot run here, and says why.
+fn only_where(absence: Option<&'static str>, behaviours: Vec<Behaviour>) -> Vec<Behaviour> {
+    let Some(why) = absence else { return behaviours };
+    // A list of a test run: it lives as long as it does.
+    let not_on: &'static [_] = vec![(Place::Real, why)].leak();
+    behaviours.into_iter().map(|behaviour| Behaviour { not_on, ..behaviour }).collect()
 }

@@ -6,13 +6,14 @@ use std::time::{Duration, SystemTime};
 
 use latchkey_oidc_flow::{CallbackParams, Client, Provider};
 use latchkey_tests::{Backend, Misbehaviour, Place, READER, Site, Span, behaviours};
-use latchkey_transport::{Secret, SystemRandom};
+use latchkey_transport::{Method, Request, Secret, SystemRandom, Transport as _};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::time::timeout;
+use url::form_urlencoded;
 
 /// The real provider issues no token that has ended, and forges none.
 const LIES: &str = "the real provider does not lie";
@@ -26,6 +27,9 @@ behaviours! {
     a_token_that_has_ended_is_refreshed_before_the_start,
     #[not_on(Place::Real, LIES)]
     a_token_that_proves_nothing_stops_the_start_whatever_the_policy,
+    #[not_on(Place::Real, LIES)]
+    a_token_of_another_time_names_the_clock,
+    what_was_handed_over_as_a_file_is_taken_away_without_a_sign_in,
     a_provider_that_is_down_stops_the_start_or_is_done_without,
     a_vault_that_is_down_stops_the_start_or_is_done_without,
     servers_that_never_answer_are_not_waited_for,
@@ -90,6 +94,28 @@ impl Asker {
             "oauth_user": {"sub": tokens.id_token.subject(), "preferred_username": READER.name},
         });
         Self { backend, site, folder: tempfile::tempdir().unwrap(), state }
+    }
+
+    /// Has the hub keep the ID token of a refresh, whatever the double makes of it.
+    async fn keep_another(&mut self) {
+        let form = form_urlencoded::Serializer::new(String::new())
+            .append_pair("grant_type", "refresh_token")
+            .append_pair("refresh_token", self.state["refresh_token"].as_str().unwrap())
+            .append_pair("client_id", &self.backend.client_id)
+            .append_pair("client_secret", self.backend.client_secret.expose_secret())
+            .finish();
+        let address = format!("{}/protocol/openid-connect/token", self.backend.issuer).parse().unwrap();
+        let request = Request::for_url(Method::Post, address);
+        let request = request.with_body("application/x-www-form-urlencoded", form);
+        let reply = self.backend.transport.send(request).await.unwrap();
+        let tokens: Value = serde_json::from_slice(reply.body()).unwrap();
+        assert_eq!(reply.status(), 200, "{tokens}");
+        self.state["id_token"] = tokens["id_token"].clone();
+    }
+
+    async fn keep_one_that_has_ended(&mut self) {
+        self.backend.world().provider().misbehave(Misbehaviour::RefreshExpired, Span::Once);
+        self.keep_another().await;
     }
 
     /// The settings, with some in place of the usual ones.
@@ -230,9 +256,7 @@ async fn somebody_who_is_called_otherwise_at_the_provider_is_not_served(backend:
 
 async fn a_token_that_has_ended_is_refreshed_before_the_start(backend: Backend) {
     let mut asker = Asker::new(backend).await;
-    let provider = asker.backend.world().provider();
-    provider.misbehave(Misbehaviour::Expired, Span::Once);
-    asker.state["id_token"] = json!(provider.id_token(READER.name));
+    asker.keep_one_that_has_ended().await;
     let done = asker.ask(&asker.settings(&[]), &asker.question(), &[]).await;
     let new = &done.lines[0]["refreshed"];
     assert_ne!(new["id_token"], asker.state["id_token"]);
@@ -253,6 +277,54 @@ async fn a_token_that_proves_nothing_stops_the_start_whatever_the_policy(backend
         let done = asker.ask(&lenient, &asker.question(), &[]).await;
         done.assert_stopped(401, "not_proven");
     }
+}
+
+async fn a_token_of_another_time_names_the_clock(backend: Backend) {
+    const MINUTE: Duration = Duration::from_secs(60);
+    let mut asker = Asker::new(backend).await;
+    let lenient = asker.settings(&[("when_down = \"stop\"", "when_down = \"start\"")]);
+    // The provider's clock is ahead: within the leeway, and beyond it.
+    for (further, is_served) in [(MINUTE / 3, true), (10 * MINUTE, false)] {
+        asker.backend.world().clock().advance(further);
+        asker.keep_another().await;
+        let done = asker.ask(&lenient, &asker.question(), &[]).await;
+        if is_served {
+            done.environment();
+        } else {
+            done.assert_stopped(503, "clock_wrong");
+            assert!(done.stderr.contains("is this machine's clock right?"), "{done:?}");
+        }
+    }
+    // A token that has ended is nothing odd, unless the one that comes in its place has ended, too.
+    let mut asker = Asker::new(Backend::at(Place::Loopback).await.unwrap()).await;
+    asker.keep_one_that_has_ended().await;
+    asker.backend.world().provider().misbehave(Misbehaviour::RefreshExpired, Span::Once);
+    asker.ask(&asker.settings(&[]), &asker.question(), &[]).await.assert_stopped(503, "clock_wrong");
+}
+
+async fn what_was_handed_over_as_a_file_is_taken_away_without_a_sign_in(backend: Backend) {
+    let asker = Asker::new(backend).await;
+    let runtime = asker.folder.path().join("run");
+    let users = format!("{}\n[users]\nruntime = \"{}\"\n", asker.settings(&[]), runtime.display());
+    let own = runtime.join("0");
+    fs::create_dir_all(&own).unwrap();
+    for name in ["vault-secret", ".vault-secret.17.part", "other"] {
+        fs::write(own.join(name), "x").unwrap();
+    }
+    let question = json!({"user": "root", "purpose": "stopped"});
+    let told = asker.ask(&users, &question, &["--dry-run"]).await;
+    let expected = format!("file      to remove {}/vault-secret\n", own.display());
+    assert_eq!((told.code, told.stdout.as_str()), (Some(0), expected.as_str()), "{told:?}");
+    for settings in [&users, &users, &asker.settings(&[])] {
+        let done = asker.ask(settings, &question, &[]).await;
+        assert_eq!((done.code, done.lines.as_slice()), (Some(0), &[json!({"done": null})][..]), "{done:?}");
+    }
+    assert_eq!(fs::read_dir(&own).unwrap().count(), 1);
+    for name in ["nobody-of-that-name", "../root", ""] {
+        let done = asker.ask(&users, &json!({"user": name, "purpose": "stopped"}), &[]).await;
+        assert_eq!((done.code, done.lines.as_slice()), (Some(0), &[json!({"done": null})][..]), "{done:?}");
+    }
+    assert!(own.join("other").exists());
 }
 
 async fn a_provider_that_is_down_stops_the_start_or_is_done_without(backend: Backend) {

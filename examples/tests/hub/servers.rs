@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -12,8 +13,8 @@ use latchkey_vault_client::secret_store::UserTokens;
 use serde_json::{Value, json};
 
 use crate::hub::Server;
-use crate::keycloak::Person;
-use crate::stage::{SECRET, Settings, Stage, venv};
+use crate::keycloak::{Person, gid_of};
+use crate::stage::{SECRET, Settings, Stage, give_token, venv};
 
 /// How many spawns of each kind are measured, where that is asked for (`cargo xtask bench --hub`).
 pub const MEASURE: &str = "LATCHKEY_HUB_SPAWNS";
@@ -21,6 +22,10 @@ pub const MEASURE: &str = "LATCHKEY_HUB_SPAWNS";
 behaviours! {
     two_people_at_once_get_servers_of_their_own_unix_users,
     a_second_start_changes_nothing_and_what_was_handed_over_before_is_gone,
+    a_start_that_failed_leaves_nothing_to_the_next_one,
+    the_file_with_the_secret_is_there_as_long_as_a_server_of_the_person_is,
+    a_policy_for_each_person_opens_their_store_and_no_other,
+    a_group_that_the_provider_tells_is_the_persons_and_may_be_shared,
     somebody_called_like_a_system_account_does_not_get_it,
     who_has_signed_out_at_the_provider_is_not_served_until_they_sign_in_again,
     a_token_that_has_ended_is_refreshed_and_the_hub_keeps_the_new_ones,
@@ -105,6 +110,127 @@ async fn a_second_start_changes_nothing_and_what_was_handed_over_before_is_gone(
     assert_eq!(before, after);
     assert_eq!(server.variable("MY_SECRET"), None);
     stage.hub.stop(alice).await;
+}
+
+async fn a_start_that_failed_leaves_nothing_to_the_next_one(backend: Backend) {
+    let stage = Stage::take_turn(&backend).await;
+    let [alice, _] = &stage.people;
+    stage.hub.sign_in(alice).await;
+    stage.set(&Settings { variable: true, ..stage.settings() });
+    stage.mark("broken-servers", true);
+    stage.hub.refused(alice).await;
+    assert_eq!(fs::read_dir(stage.runtime(alice)).unwrap().count(), 0, "the file is gone with the server");
+    stage.mark("broken-servers", false);
+    stage.set(&stage.settings());
+    assert_eq!(stage.hub.started(alice).await.variable("MY_SECRET"), None);
+    stage.hub.stop(alice).await;
+}
+
+async fn the_file_with_the_secret_is_there_as_long_as_a_server_of_the_person_is(backend: Backend) {
+    let stage = Stage::take_turn(&backend).await;
+    let [alice, bob] = &stage.people;
+    stage.hub.sign_in(alice).await;
+    stage.hub.sign_in(bob).await;
+    let file = stage.hub.started(alice).await.variable("VAULT_SECRET_FILE").unwrap();
+    let of_bob = stage.hub.started(bob).await.variable("VAULT_SECRET_FILE").unwrap();
+    let second = format!("users/{}/servers/second", alice.name);
+    let (status, said) = stage.hub.api(Method::Post, &second, json!({})).await;
+    assert_eq!(status, 201, "{said} {}", stage.hub.told());
+    let (status, said) = stage.hub.api(Method::Delete, &second, json!({"remove": true})).await;
+    assert!(status == 204 || status == 202, "{status} {said}");
+    let begun = Instant::now();
+    while !stage.hub.user(alice).await["servers"]["second"].is_null() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{}", stage.hub.told());
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    assert_eq!(fs::read_to_string(&file).unwrap(), SECRET, "the first server still needs it");
+    stage.hub.stop(alice).await;
+    assert!(!Path::new(&file).exists(), "{}", stage.hub.told());
+    assert_eq!(fs::read_to_string(&of_bob).unwrap(), SECRET);
+    stage.hub.stop(bob).await;
+}
+
+async fn a_policy_for_each_person_opens_their_store_and_no_other(backend: Backend) {
+    let stage = Stage::take_turn(&backend).await;
+    let root = stage.vault.root().expose_secret();
+    let policy = json!({"policy": include_str!("../../hub/hub-spawn-policy-each.hcl")});
+    let (status, said) = stage.call(root, Method::Post, "sys/policies/acl/hub-each", policy).await;
+    assert_eq!(status, 204, "{said}");
+    let file = stage.path("vault-token-each");
+    give_token(&stage.vault, "hub-each", &file).await;
+    let own_token = "policy_each = true\n";
+    stage.set(&Settings { own_token, ..stage.settings() });
+    let settings = fs::read_to_string(stage.path("hub-spawn.toml")).unwrap();
+    let each = settings.replace("/vault-token\"", "/vault-token-each\"");
+    fs::write(stage.path("hub-spawn.toml"), each).unwrap();
+
+    let mut own = Vec::new();
+    for person in &stage.people {
+        stage.hub.sign_in(person).await;
+        own.push(stage.hub.started(person).await.variable("NOTEBOOK_VAULT_TOKEN").unwrap());
+        let (_, told) =
+            stage.call(&own[own.len() - 1], Method::Get, "auth/token/lookup-self", Value::Null).await;
+        assert_eq!(told["data"]["policies"], json!([format!("jupyter-users-{}", person.name)]), "{told}");
+    }
+    let note = json!({"data": {"note": "mine"}});
+    for (index, person) in stage.people.iter().enumerate() {
+        let path = format!("secret/data/jupyter/users/{}/each", person.name);
+        let mine = stage.call(&own[index], Method::Post, &path, note.clone()).await;
+        assert_eq!(mine.0, 200, "{}", mine.1);
+        for path in [&path, "kv/data/team/app", "sys/policies/acl/hub-each"] {
+            assert_eq!(stage.call(&own[1 - index], Method::Get, path, Value::Null).await.0, 403, "{path}");
+        }
+    }
+    // Whoever loses the policy loses the store, until the next start gives it back.
+    let [alice, bob] = &stage.people;
+    let policy = format!("sys/policies/acl/jupyter-users-{}", alice.name);
+    let (status, said) = stage.call(root, Method::Delete, &policy, Value::Null).await;
+    assert_eq!(status, 204, "{said}");
+    let path = format!("secret/data/jupyter/users/{}/each", alice.name);
+    assert_eq!(stage.call(&own[0], Method::Get, &path, Value::Null).await.0, 403);
+    stage.hub.stop(alice).await;
+    let again = stage.hub.started(alice).await.variable("NOTEBOOK_VAULT_TOKEN").unwrap();
+    assert_eq!(stage.call(&again, Method::Get, &path, Value::Null).await.0, 200);
+    stage.hub.stop(alice).await;
+    stage.hub.stop(bob).await;
+    // That token can do no more than its policy says: no other name, and nothing of anybody's.
+    let token = fs::read_to_string(&file).unwrap();
+    let all = json!({"policy": "path \"*\" { capabilities = [\"read\"] }"});
+    for (method, path, body) in [
+        (Method::Put, "sys/policies/acl/other", all.clone()),
+        (Method::Put, "sys/policies/acl/hub-each", all),
+        (Method::Get, "kv/data/team/app", Value::Null),
+        (Method::Get, path.as_str(), Value::Null),
+        (Method::Post, "auth/jwt/role/default", json!({"token_policies": ["root"]})),
+    ] {
+        let (status, said) = stage.call(&token, method, path, body).await;
+        assert_eq!(status, 403, "{path}: {said}");
+    }
+}
+
+async fn a_group_that_the_provider_tells_is_the_persons_and_may_be_shared(backend: Backend) {
+    let stage = Stage::take_turn(&backend).await;
+    let (carol, team) = (&stage.carol, format!("lk{}t", std::process::id()));
+    let gid = gid_of(carol.uid);
+    stage.hub.sign_in(carol).await;
+    stage.set(&Settings { users: "gid_claim = \"gid\"", ..stage.settings() });
+    let groupadd = |name: &str, gid: u32| {
+        Command::new("groupadd").args(["--gid", &gid.to_string(), name]).status().unwrap().success()
+    };
+    assert!(groupadd(&team, gid), "{team} {gid}");
+    let server = stage.hub.started(carol).await;
+    let found = fs::metadata(stage.path("home").join(&carol.name)).unwrap();
+    let ids = (server.ids("Uid:"), server.ids("Gid:"), found.uid(), found.gid());
+    stage.hub.stop(carol).await;
+    // Without the claim it is another group, and an account is never changed.
+    stage.set(&stage.settings());
+    let (status, message) = stage.hub.refused(carol).await;
+    for (program, name) in [("userdel", &carol.name), ("groupdel", &team)] {
+        assert!(Command::new(program).arg(name).status().unwrap().success(), "{program} {name}");
+    }
+    assert_eq!(ids, (vec![carol.uid; 4], vec![gid; 4], carol.uid, gid));
+    assert_eq!(status, 403, "{message}");
+    assert!(message.contains(&format!("with the group id {gid}, and yours is {}", carol.uid)), "{message}");
 }
 
 async fn somebody_called_like_a_system_account_does_not_get_it(backend: Backend) {

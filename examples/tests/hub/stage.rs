@@ -71,6 +71,9 @@ pub struct Settings {
     pub provider_when_down: &'static str,
     pub vault_when_down: &'static str,
     pub variable: bool,
+    /// More lines of `[vault.own_token]`, and of `[users]`.
+    pub own_token: &'static str,
+    pub users: &'static str,
 }
 
 pub struct Stage {
@@ -81,7 +84,11 @@ pub struct Stage {
     pub people: [Person; 2],
     /// Somebody who is called like an account of every system.
     pub daemon: Person,
+    /// Somebody whose Unix user is made by one test.
+    pub carol: Person,
     pub folder: TempDir,
+    /// What a hub is told of all this.
+    pub variables: Vec<(&'static str, String)>,
 }
 
 static STAGE: Mutex<Option<Stage>> = Mutex::const_new(None);
@@ -98,6 +105,7 @@ impl Stage {
         stage.run_program();
         stage.mark("small-servers", true);
         stage.mark("bare-spawns", false);
+        stage.mark("broken-servers", false);
         stage
     }
 
@@ -127,6 +135,7 @@ impl Stage {
             people.push(realm.add(&format!("lk{}{letter}", process::id()), uid).await);
         }
         let daemon = realm.add("daemon", 190_001).await;
+        let carol = realm.add(&format!("lk{}c", process::id()), people[1].uid + 300_000).await;
         let vault = OwnOpenBao::start().await.unwrap();
         set_up(&vault, &realm.issuer(), folder.path()).await;
 
@@ -143,7 +152,7 @@ impl Stage {
         let packages = packages_for_all(folder.path());
         let small = folder.path().join("small_server.py");
         fs::write(&small, include_str!("small_server.py")).unwrap();
-        let variables = [
+        let variables = vec![
             ("ISSUER", realm.issuer()),
             ("CLIENT_ID", CLIENT.to_owned()),
             ("CLIENT_SECRET", CLIENT_SECRET.to_owned()),
@@ -157,15 +166,22 @@ impl Stage {
             ("SMALL_SERVER_COMMAND", json!([python().unwrap(), small]).to_string()),
             ("SERVER_ENVIRONMENT", json!({"PYTHONPATH": packages}).to_string()),
         ];
-        let mut hub = Hub::start(&venv(), &ports, folder.path(), &variables);
+        let mut hub = Hub::start(&venv(), &ports, &folder.path().join("hub"), &variables);
         hub.is_up().await;
         let people = people.try_into().unwrap();
-        Self { realm, vault, hub, people, daemon, folder }
+        Self { realm, vault, hub, people, daemon, carol, folder, variables }
     }
 
     pub fn settings(&self) -> Settings {
         let (issuer, stop) = (self.realm.issuer(), "stop");
-        Settings { issuer, provider_when_down: stop, vault_when_down: stop, variable: false }
+        Settings {
+            issuer,
+            provider_when_down: stop,
+            vault_when_down: stop,
+            variable: false,
+            own_token: "",
+            users: "",
+        }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -174,9 +190,14 @@ impl Stage {
 
     /// Writes the file that `hub-spawn` reads before each server.
     pub fn set(&self, settings: &Settings) {
-        let Settings { issuer, provider_when_down, vault_when_down, variable } = settings;
+        fs::write(self.path("hub-spawn.toml"), self.text(settings)).unwrap();
+    }
+
+    /// What is in that file.
+    pub fn text(&self, settings: &Settings) -> String {
+        let Settings { issuer, provider_when_down, vault_when_down, variable, own_token, users } = settings;
         let (address, folder) = (self.vault.address(), self.folder.path().display());
-        let text = format!(
+        format!(
             r#"
             hand_over_id_token = true
             [provider]
@@ -198,12 +219,28 @@ impl Stage {
             token_file = "{folder}/vault-token"
             ttl = 600
             longest = 1200
+            {own_token}
             [users]
             homes = "{folder}/home"
             runtime = "{folder}/run"
+            {users}
             "#
-        );
-        fs::write(self.path("hub-spawn.toml"), text).unwrap();
+        )
+    }
+
+    /// The account's folder for what is not to outlive the run of the machine.
+    pub fn runtime(&self, person: &Person) -> PathBuf {
+        self.path("run").join(person.uid.to_string())
+    }
+
+    /// Ends the services that a hub has left behind which could not end them.
+    pub fn end_services(&self) {
+        let program = self.path("bin/keep-token");
+        for entry in fs::read_dir("/proc").unwrap().flatten() {
+            if fs::read_link(entry.path().join("exe")).is_ok_and(|path| path == program) {
+                let _ = Command::new("kill").arg(entry.file_name()).stderr(Stdio::null()).status();
+            }
+        }
     }
 
     /// Lets the hub run `hub-spawn`.
@@ -234,10 +271,11 @@ impl Stage {
 /// Takes everything away again.
 pub fn end() {
     let Some(stage) = STAGE.try_lock().ok().and_then(|mut stage| stage.take()) else { return };
-    let Stage { realm, vault, hub, people, folder, .. } = stage;
+    stage.end_services();
+    let Stage { realm, vault, hub, people, carol, folder, .. } = stage;
     drop(hub);
     drop(vault);
-    for person in people {
+    for person in people.into_iter().chain([carol]) {
         for program in ["userdel", "groupdel"] {
             let _ = Command::new(program).arg(&person.name).stderr(Stdio::null()).status();
         }
@@ -311,10 +349,15 @@ async fn set_up(vault: &OwnOpenBao, issuer: &str, folder: &Path) {
     let tokens = UserTokens::new(operator, Layout::default());
     tokens.prepare_role("jupyter-users", &Terms::default()).await.unwrap();
 
+    give_token(vault, "hub-spawn", &folder.join("vault-token")).await;
+}
+
+/// Makes a token for a hub, with one policy, and writes it where the hub reads it.
+pub async fn give_token(vault: &OwnOpenBao, policy: &str, file: &Path) {
     let request =
-        json!({"policies": ["hub-spawn"], "no_default_policy": true, "no_parent": true, "period": "300s"});
+        json!({"policies": [policy], "no_default_policy": true, "no_parent": true, "period": "300s"});
+    let root = vault.root().expose_secret();
     let (_, made) = call(vault, root, Method::Post, "auth/token/create", request).await;
-    let file = folder.join("vault-token");
-    fs::write(&file, made["auth"]["client_token"].as_str().unwrap()).unwrap();
+    fs::write(file, made["auth"]["client_token"].as_str().unwrap()).unwrap();
     fs::set_permissions(file, fs::Permissions::from_mode(0o600)).unwrap();
 }

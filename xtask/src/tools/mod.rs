@@ -142,7 +142,7 @@ pub(crate) struct Arguments {
     /// Print shell lines that tell the suites where they are: eval "$(cargo xtask tools --env)"
     #[arg(long)]
     env: bool,
-    /// Also etcd and kube-apiserver, where Go is: 13 minutes of a processor; and KubeSpawner
+    /// Also etcd and kube-apiserver, where Go is: 13 minutes of a processor; and a hub whose servers are pods
     #[arg(long)]
     kubernetes: bool,
 }
