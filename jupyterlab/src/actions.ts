@@ -5,17 +5,18 @@ import { Dialog, Notification, showDialog } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { copySecret } from './clipboard';
+import { codeOf } from './codes';
 import type { IActions } from './components/context';
 import { DoctorBody } from './components/doctor';
 import { InjectBody } from './components/inject';
 import { examine } from './doctor';
 import { describe, needsSignIn } from './errors';
 import { languageOfKernel, unwrapToken, writeFile } from './kernel/inject';
+import { isVariableName } from './kernel/names';
 import type { Notebooks, ITarget, Restored } from './kernel/notebooks';
 import type { Concern, Latchkey } from './latchkey';
 import { isForeignServer, vaultUrl } from './page';
 import type { INode, SecretTree } from './secrets/tree';
-import { codeOf } from './signin/flow';
 
 /** What the application does for us. */
 export interface IApplicationParts {
@@ -108,10 +109,11 @@ export class Actions implements IActions {
       if (!isSure || !kernel) {
         return;
       }
-      const wrapped = await session.wrapChildToken();
       const { values } = this._latchkey.settings;
-      await unwrapToken(kernel, vaultUrl(values), values.namespace, wrapped.token);
-      this.say(trans.__('VAULT_TOKEN and VAULT_ADDR are set in %1.', target.title));
+      const names = values.kernelTokenVariables.filter(isVariableName);
+      const { token } = await session.wrapChildToken();
+      await unwrapToken(kernel, vaultUrl(values), values.namespace, token, names);
+      this.say(trans.__('Set in %1: %2', target.title, [...names, 'VAULT_ADDR'].join(', ')));
     } catch (error) {
       this.report(error);
     }

@@ -6,7 +6,8 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { loadEngine, type Engine } from './engine';
 import { describe } from './errors';
-import { hubFor, redirectUri, vaultUrl } from './page';
+import { hubFor, installedVersion, redirectUri, vaultUrl } from './page';
+import { forbiddenOrigins } from './policy';
 import type { ISettings } from './settings';
 
 /** One line of the report. */
@@ -24,15 +25,7 @@ export async function examine(
   version: string,
   trans: TranslationBundle
 ): Promise<IFinding[]> {
-  const findings: IFinding[] = [
-    {
-      check: 'versions',
-      outcome: 'ok',
-      title: trans.__('Versions'),
-      detail: `JupyterLab ${PageConfig.getOption('appVersion') || '?'}, jupyterlab-latchkey ${version}`
-    },
-    secureContext(trans)
-  ];
+  const findings: IFinding[] = [await versions(version, trans), secureContext(trans)];
   let engine: typeof Engine;
   try {
     engine = await loadEngine();
@@ -84,7 +77,45 @@ export async function examine(
       fix
     });
   }
+  // The browser tells of what it forbids after it has forbidden it.
+  await new Promise(resolve => setTimeout(resolve));
+  findings.push(policy(trans));
   return findings;
+}
+
+async function versions(version: string, trans: TranslationBundle): Promise<IFinding> {
+  const lab = PageConfig.getOption('appVersion') || '?';
+  const base = { check: 'versions', title: trans.__('Versions') };
+  const detail = `JupyterLab ${lab}, jupyterlab-latchkey ${version}`;
+  const installed = await installedVersion();
+  return installed === undefined || installed === version
+    ? { ...base, outcome: 'ok', detail }
+    : {
+        ...base,
+        outcome: 'warning',
+        detail: trans.__(
+          '%1. The server has %2 by now: load the page again to use it.',
+          detail,
+          installed
+        )
+      };
+}
+
+/** What the page itself forbids, as far as that was seen: the checks before have tried the servers. */
+function policy(trans: TranslationBundle): IFinding {
+  const base = { check: 'policy', title: trans.__("The page's Content-Security-Policy") };
+  const missing = (['connect-src', 'frame-src'] as const)
+    .map(directive => [directive, ...forbiddenOrigins(directive)])
+    .filter(words => words.length > 1)
+    .map(words => words.join(' '));
+  return missing.length === 0
+    ? { ...base, outcome: 'ok' }
+    : {
+        ...base,
+        outcome: 'failed',
+        detail: trans.__('It forbids what Latchkey needs. To be added:'),
+        fix: `Content-Security-Policy: ${missing.join('; ')}`
+      };
 }
 
 /** Where an administrator sets what holds for everybody. */

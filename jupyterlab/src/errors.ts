@@ -3,17 +3,25 @@
  */
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-import type { Engine } from './engine';
-import { codeOf } from './signin/flow';
+import { codeOf } from './codes';
+import type { Engine, EngineError } from './engine';
+import { forbiddenOrigins } from './policy';
 
 /** A sentence for an error. It never holds a token, a code or a value: the engine's errors have none. */
 export function describe(error: unknown, trans: TranslationBundle): string {
-  const known = sentences(trans)[codeOf(error) as Engine.ErrorCode];
+  const known = sentences(trans)[codeOf(error) as Code];
   const ours = error as Partial<Engine.LatchkeyError> | null | undefined;
   if (codeOf(error) === 'hub_scope_missing') {
     return trans.__(
       'The hub does not let this tab read your ID token. An administrator must grant: %1',
       (ours?.missing ?? []).join(', ')
+    );
+  }
+  const forbidden = forbiddenOrigins('connect-src');
+  if (NO_ANSWER.includes(codeOf(error)) && forbidden.length > 0) {
+    return trans.__(
+      "The page's Content-Security-Policy forbids the request. An administrator must add to connect-src: %1",
+      forbidden.join(' ')
     );
   }
   const said = (ours?.serverMessages ?? []).join('; ');
@@ -26,7 +34,12 @@ export function needsSignIn(error: unknown): boolean {
   return ['engine_not_signed_in', 'vault_token_invalid'].includes(codeOf(error));
 }
 
-function sentences(trans: TranslationBundle): Partial<Record<Engine.ErrorCode, string>> {
+/** What a browser says that let a request go nowhere. */
+const NO_ANSWER = ['transport_lost', 'transport_unreachable'];
+
+type Code = Engine.ErrorCode | EngineError['code'];
+
+function sentences(trans: TranslationBundle): Partial<Record<Code, string>> {
   // A browser does not say which of them it was.
   const noAnswer = trans.__(
     'There was no answer. Either the server cannot be reached, or it does not let this page in (CORS): the check of the set-up tells which.'
@@ -35,7 +48,12 @@ function sentences(trans: TranslationBundle): Partial<Record<Engine.ErrorCode, s
     engine_blocked: trans.__(
       "The page's Content-Security-Policy forbids WebAssembly. An administrator must add 'wasm-unsafe-eval' to script-src."
     ),
-    engine_unavailable: trans.__('The engine of Latchkey could not be loaded from this server.'),
+    engine_unavailable: trans.__(
+      'The engine of Latchkey could not be loaded from this server. Load the page again.'
+    ),
+    page_outdated: trans.__(
+      'Latchkey was updated on this server, and this page is still of the version before. Load the page again.'
+    ),
     engine_not_signed_in: trans.__('You are not signed in.'),
     engine_cancelled: trans.__('Cancelled.'),
     hub_auth_state_off: trans.__(

@@ -29,6 +29,7 @@ import { VaultConnector } from './connector';
 import { Memory } from './kernel/memory';
 import { Notebooks } from './kernel/notebooks';
 import { Latchkey } from './latchkey';
+import { foldersFor } from './secrets/folders';
 import { SecretTree } from './secrets/tree';
 import { PLUGIN_ID, Settings } from './settings';
 import { ILatchkey } from './tokens';
@@ -71,7 +72,8 @@ const plugin: JupyterFrontEndPlugin<ILatchkey> = {
     const latchkey = new Latchkey(settings);
     const tree = new SecretTree(
       () => latchkey.secrets,
-      () => settings.values.mounts
+      () => settings.values.mounts,
+      mounts => foldersFor(latchkey.identity?.name ?? '', settings.values.folders, mounts)
     );
     const trackers = [notebookTracker, consoleTracker].filter(tracker => tracker !== null);
     const notebooks = new Notebooks(latchkey, new Memory(state), app.serviceManager, trackers);

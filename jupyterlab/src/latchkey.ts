@@ -5,6 +5,7 @@ import { Signal, type ISignal } from '@lumino/signaling';
 
 import { loadEngine, type Engine } from './engine';
 import { hubPage, isForeignServer, vaultUrl } from './page';
+import { watchPolicy } from './policy';
 import type { Settings } from './settings';
 import { SignInFlow } from './signin/flow';
 import type { ILatchkey } from './tokens';
@@ -24,6 +25,7 @@ export class Latchkey implements ILatchkey {
       window.addEventListener(event, this._wake);
       document.addEventListener(event, this._wake);
     }
+    this._stopWatching = watchPolicy('connect-src', () => this._changed.emit());
   }
 
   /** The sign-in of this tab. */
@@ -151,6 +153,7 @@ export class Latchkey implements ILatchkey {
       window.removeEventListener(event, this._wake);
       document.removeEventListener(event, this._wake);
     }
+    this._stopWatching();
     this._close();
     Signal.clearData(this);
   }
@@ -201,6 +204,7 @@ export class Latchkey implements ILatchkey {
 
   private readonly _changed = new Signal<this, void>(this);
   private readonly _concern = new Signal<this, Concern>(this);
+  private readonly _stopWatching: () => void;
   private _session: Engine.Session | undefined;
   private _keeper: Engine.Keeper | undefined;
   private _unsubscribe: (() => void) | undefined;

@@ -6,8 +6,11 @@ import { PageConfig, URLExt } from '@jupyterlab/coreutils';
 import type { Engine } from './engine';
 import type { ISettings } from './settings';
 
-/** The folder of our static files, as Lab serves it. */
-const STATIC = 'jupyterlab-latchkey/static';
+/** Our folder among those of the extensions, as Lab serves it. */
+const FOLDER = 'jupyterlab-latchkey';
+
+/** The page that the provider sends people back to, in it. */
+const CALLBACK = `${FOLDER}/static/callback.html`;
 
 /** The JupyterHub of this page. */
 export interface IHubPage {
@@ -70,14 +73,26 @@ export function redirectUri(settings: Readonly<ISettings>): string {
   const hub = PageConfig.getOption('hubPrefix');
   const host = PageConfig.getOption('hubHost') || location.origin;
   if (hub) {
-    const path = URLExt.join(hub, 'user-redirect/lab/extensions', STATIC, 'callback.html');
+    const path = URLExt.join(hub, 'user-redirect/lab/extensions', CALLBACK);
     return new URL(path, host).href;
   }
-  return new URL(URLExt.join(extensionsPath(), STATIC, 'callback.html'), location.origin).href;
+  return new URL(URLExt.join(extensionsPath(), CALLBACK), location.origin).href;
 }
 
 function extensionsPath(): string {
   return PageConfig.getOption('fullLabextensionsUrl') || '/lab/extensions';
+}
+
+/** The version of this extension that the server has now, which may be another one than that of this page. */
+export async function installedVersion(): Promise<string | undefined> {
+  try {
+    const url = new URL(URLExt.join(extensionsPath(), FOLDER, 'package.json'), location.origin);
+    const response = await fetch(url, { cache: 'no-store' });
+    const { version } = (await response.json()) as { version?: unknown };
+    return typeof version === 'string' ? version : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** The address of the Vault; one that begins with a slash is behind the same proxy as the page. */

@@ -23,6 +23,8 @@ export interface ISettings {
   signInSilently: boolean;
   pastedTokens: boolean;
   mounts: string[];
+  folders: string[];
+  kernelTokenVariables: string[];
   clipboardSeconds: number;
   revealSeconds: number;
   showStatus: boolean;
@@ -45,6 +47,8 @@ export const DEFAULTS: Readonly<ISettings> = {
   signInSilently: true,
   pastedTokens: true,
   mounts: [],
+  folders: [],
+  kernelTokenVariables: ['VAULT_TOKEN'],
   clipboardSeconds: 30,
   revealSeconds: 30,
   showStatus: true,

@@ -4,22 +4,70 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 
-/** Listens for everything that servers hand out and nobody else may have. */
-export function collect(person) {
-  const found = new Set();
-  person.context.on('response', async response => {
-    // What streams on has no end to wait for.
-    if (!/json|html/.test(response.headers()['content-type'] ?? '')) {
-      return;
-    }
-    const text = await response.text().catch(() => '');
-    for (const [, value] of text.matchAll(
-      /"(?:client_token|id_token|access_token|refresh_token|token)"\s*:\s*"([^"]{12,})"/g
-    )) {
-      found.add(value);
-    }
+/**
+ * Hears all that servers hand out to the pages of a browser and nobody else may have. `prepare` is for its context.
+ *
+ * By a `fetch` that listens: what the browser tells of an answer afterwards may be without the body, when it has much to do.
+ */
+export function ear() {
+  const tokens = new Set();
+  const prepare = async context => {
+    await context.exposeBinding('handedOut', (_, values) =>
+      values.forEach(each => tokens.add(each))
+    );
+    await context.addInitScript(() => {
+      const { fetch } = window;
+      const names = 'client_token|id_token|access_token|refresh_token|token';
+      window.fetch = async (...all) => {
+        const response = await fetch(...all);
+        // What streams on has no end to wait for.
+        if (/json/.test(response.headers.get('content-type') ?? '')) {
+          const text = await response.clone().text();
+          const found = text.matchAll(new RegExp(`"(?:${names})"\\s*:\\s*"([^"]{12,})"`, 'g'));
+          await window.handedOut([...found].map(([, value]) => value));
+        }
+        return response;
+      };
+    });
+  };
+  return { tokens, prepare };
+}
+
+/** The codes in the addresses that this person's browser asked for. */
+export function codesSeen(person) {
+  const found = person.requests.map(({ url }) => new URL(url).searchParams);
+  const codes = found.flatMap(parameters => [parameters.get('code'), parameters.get('user_code')]);
+  return [...new Set(codes.filter(Boolean))];
+}
+
+/** What a browser keeps and shows of a page, as named texts. */
+export async function placesOf(person) {
+  const storage = await person.page.evaluate(async () => {
+    const databases = (await indexedDB.databases?.())?.map(({ name }) => name) ?? [];
+    const caches = (await window.caches?.keys()) ?? [];
+    return JSON.stringify([
+      { ...localStorage },
+      { ...sessionStorage },
+      document.cookie,
+      databases,
+      caches
+    ]);
   });
-  return found;
+  return {
+    'the storage of the browser': storage,
+    'the console': person.console.join('\n'),
+    'the address of the page': person.page.url(),
+    'the page, notifications included': await person.page.evaluate(() => document.body.innerHTML)
+  };
+}
+
+/** A code that somebody saw was spent, and its nonce never left the tab. */
+export async function assertOfNoUse(codes, { vault }) {
+  for (const code of codes) {
+    const query = new URLSearchParams({ code, state: 'x', client_nonce: 'y' });
+    const answer = await fetch(`${vault.address}/v1/auth/keycloak-oidc/oidc/callback?${query}`);
+    assert.notEqual(answer.status, 200);
+  }
 }
 
 /** All files below a folder, as one text. */

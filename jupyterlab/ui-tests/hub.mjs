@@ -3,7 +3,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 
-import { assertNowhere, collect, everything } from './canary.mjs';
+import { assertNowhere, ear, everything, placesOf } from './canary.mjs';
 import { scenario } from './runner.mjs';
 import { theServers, withoutServers } from './servers.mjs';
 import { people } from './shared.mjs';
@@ -145,12 +145,12 @@ async function begin(name, { venv, hasServers }) {
 /** Comes to the hub, signs in there, and waits for the server. */
 async function atHub(place, name, action) {
   const hub = await theHub(place);
+  const { tokens, prepare } = ear();
   const person = await Person.arrive(
     { url: hub.url },
-    { name, at: 'hub/login', wait: false, store: hub.backend.store, prepare: hub.prepare }
+    { name, at: 'hub/login', wait: false, store: hub.backend.store, prepare }
   );
   people.add(person);
-  const tokens = collect(person);
   await person.atProvider(person.page);
   await person.page.waitForURL(url => url.pathname.includes(`/user/${name}/lab`), {
     timeout: 120_000
@@ -221,7 +221,7 @@ for (const [place, { venv, hasServers, all }] of Object.entries(PLACES)) {
     `on a hub nobody clicks anything: the panel is opened, and the secrets are there${place}`,
     () =>
       atHub(place, 'reader', async (person, hub, tokens) => {
-        const { backend, home } = hub;
+        const { home } = hub;
         const calls = await signInByHub(person);
         console.log(`  ${calls.length} requests: ${calls}`);
         assert.ok(calls.length > 0 && calls.length <= 4);
@@ -270,9 +270,8 @@ for (const [place, { venv, hasServers, all }] of Object.entries(PLACES)) {
         assertNowhere([KEY, ...tokens], {
           'the logs of the hub and of the servers': logOf(hub),
           'the files of the hub and of its people': everything(home),
-          'the console': person.console.join('\n')
+          ...(await placesOf(person))
         });
-        assert.ok(backend);
       }),
     { needs, all }
   );

@@ -107,12 +107,7 @@ scenario('VAULT_TOKEN is a child of the token that travels wrapped', async () =>
   await doubles.call('PUT', 'sys/policies/acl/parent', {
     policy: 'path "auth/token/create" { capabilities = ["update"] }'
   });
-  await doubles.call('POST', 'auth/keycloak-oidc/role/parent', {
-    role_type: 'oidc',
-    user_claim: 'sub',
-    allowed_redirect_uris: doubles.redirectUris(),
-    token_policies: ['parent', 'reader']
-  });
+  const settings = await doubles.role('parent', { token_policies: ['parent', 'reader'] });
   await as(
     'reader',
     async person => {
@@ -139,7 +134,7 @@ scenario('VAULT_TOKEN is a child of the token that travels wrapped', async () =>
       });
       assert.equal(after.status, 403);
     },
-    { settings: { oidcRole: 'parent' } }
+    { settings }
   );
 });
 

@@ -104,12 +104,61 @@ export class Person {
     await this.showPanel();
     const button = this.panel.locator(`[data-way="${way}"]`);
     if (!(await button.isVisible())) {
-      await this.panel.locator('.lk-ways summary').click();
+      await this.showWays();
     }
     const popup = await this.windowFrom(() => button.click());
     await this.atProvider(popup);
     await this.signedIn();
     return popup;
+  }
+
+  /** Shows the ways that are not the best one. */
+  async showWays() {
+    await this.showPanel();
+    if (!(await this.panel.locator('.lk-ways ul').isVisible())) {
+      await this.panel.locator('.lk-ways summary').click();
+    }
+  }
+
+  /** Signs in with the code that the provider shows, and gives it; the panel asks for it already. */
+  async pasteCode() {
+    const tab = await this.windowFrom(() => this.panel.locator('.lk-provider').click());
+    await this.atProvider(tab);
+    const code = await tab.locator('#code').inputValue();
+    const paste = this.panel.locator('[data-lk="paste"]');
+    await paste.fill(code);
+    await paste.press('Enter');
+    await this.signedIn();
+    return code;
+  }
+
+  /** Signs in with a Vault token. */
+  async useToken(token) {
+    await this.showWays();
+    await this.panel.locator('[data-lk="token"]').fill(token);
+    await this.panel.locator('[data-lk="token"]').press('Enter');
+    await this.signedIn();
+  }
+
+  /** Signs in where OpenBao takes the provider's answer. It asks, since whoever sees the address could have begun it. */
+  async signInDirectly(atConfirmation) {
+    await this.showPanel();
+    const popup = await this.windowFrom(() => this.panel.locator('[data-way="vault"]').click());
+    await this.atProvider(popup);
+    await popup.locator('#confirm-button').waitFor();
+    await atConfirmation?.(popup);
+    await popup.locator('#confirm-button').click();
+    await this.signedIn();
+  }
+
+  /** Signs in at the provider's page for devices. */
+  async signInAsDevice(whileWaiting, afterwards) {
+    await this.showPanel();
+    const popup = await this.windowFrom(() => this.panel.locator('[data-way="vault"]').click());
+    await whileWaiting?.();
+    await this.atProvider(popup);
+    await afterwards?.(popup);
+    await this.signedIn();
   }
 
   async signedIn() {

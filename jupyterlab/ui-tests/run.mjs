@@ -10,6 +10,8 @@ import './signin.mjs';
 import './secrets.mjs';
 import './kernel.mjs';
 import './safety.mjs';
+import './policies.mjs';
+import './wheel.mjs';
 import './extensions.mjs';
 import { closeHub } from './hub.mjs';
 import { leaveServers } from './servers.mjs';

@@ -1,77 +1,107 @@
-// Where secrets must not be, what pages may forbid, and who must be able to use it.
+// Where secrets must not be, and who must be able to use it.
 
 import fs from 'node:fs';
 import path from 'node:path';
-import { execFileSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 
-import { assertNowhere, collect, everything } from './canary.mjs';
-import { median, timesToUse } from './measures.mjs';
+import { assertNowhere, assertOfNoUse, codesSeen, ear, everything, placesOf } from './canary.mjs';
+import { idleFrame, median, timesToUse } from './measures.mjs';
 import { scenario } from './runner.mjs';
-import { as, asAt, shared } from './shared.mjs';
+import { as, shared } from './shared.mjs';
 import { assert, KEY } from './page.mjs';
 import { until } from './world.mjs';
 
 const STORE = 'notebook-secret-kv-v2';
 const AXE = fs.readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
-scenario(
-  'neither token, code nor secret is in a file, a storage, an address, the console or the log',
-  () =>
-    as('reader', async (person, { lab, doubles }) => {
-      const tokens = collect(person);
+/** Every way of signing in. Each may give values that must be nowhere, beside those that servers hand out. */
+const WAYS = {
+  'in a window, through the Vault': { signIn: async person => void (await person.signIn()) },
+  'in a window, at the provider': {
+    signIn: async person => void (await person.signIn('provider'))
+  },
+  'by a code that is pasted': {
+    async signIn(person) {
+      await person.showWays();
+      await person.panel.locator('[data-way="paste"]').click();
+      return [await person.pasteCode()];
+    }
+  },
+  'with a Vault token': {
+    async signIn(person, doubles) {
+      const made = await doubles.call('POST', 'auth/token/create', { policies: ['reader'] });
+      await person.useToken(made.auth.client_token);
+      return [made.auth.client_token];
+    }
+  },
+  'where OpenBao takes the answer': {
+    settings: doubles => doubles.pollingRole('direct'),
+    signIn: person => person.signInDirectly()
+  },
+  'as a device does': {
+    settings: doubles => doubles.pollingRole('device'),
+    signIn: person => person.signInAsDevice()
+  },
+  'once more, in a hidden frame': {
+    settings: doubles => doubles.role('short', { token_ttl: 12, token_max_ttl: 12 }),
+    async signIn(person) {
       await person.signIn();
-      await person.inject(STORE, 'team', 'openai');
-      await person.runCell().then(shown => assert.equal(shown, KEY));
-      // The cell printed it, as people's code can; what is kept must be ours to check, so it is made to forget.
-      await person.command('notebook:clear-all-cell-outputs');
-      await person.page.evaluate(async () => {
-        const { commands, shell } = window.jupyterapp;
-        await shell.currentWidget.sessionContext.session.kernel.requestExecute({
-          code: "import os; ready = len(os.environ['OPENAI_API_KEY'])",
-          store_history: true
-        }).done;
-        await commands.execute('docmanager:save');
-      });
-      await person.row('OPENAI_API_KEY').click();
-      await person.action('reveal').click();
-      await person.panel.getByText(KEY).waitFor();
-      await person.panel.locator('.lk-row', { hasText: KEY }).locator('.lk-value').click();
-      // A new version of the workspace is written some time after a change.
-      await person.page.waitForTimeout(1500);
-      const codes = person.urls
-        .map(url => new URL(url, lab.url).searchParams.get('code'))
-        .filter(code => code !== null);
-      assert.ok(tokens.size > 0, 'the test saw no token to look for');
-      assert.ok(codes.length > 0, 'the test saw no code to look for');
-      const forbidden = [KEY, ...tokens, ...codes].filter(value => value !== 'lab-token');
-      const storage = await person.page.evaluate(async () => {
-        const names = (await indexedDB.databases?.())?.map(({ name }) => name) ?? [];
-        return JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie, names]);
-      });
-      const centre = await person.page.evaluate(() => document.body.innerHTML);
-      const places = {
-        'the files of Lab, history.sqlite and the notebook among them': everything(lab.home),
-        'the storage of the browser': storage,
-        'the console': person.console.join('\n'),
-        'the address of the page': person.page.url(),
-        "Lab's log": fs.readFileSync(lab.child.log, 'latin1'),
-        'the page, notifications included': centre
-      };
-      assert.ok(
-        everything(path.join(lab.home, 'ipython')).includes('ready = len'),
-        'there is a history to look into'
+      const logins = () => person.requests.filter(({ url }) => url.includes('/oidc/callback?'));
+      await until('a second sign-in', () => logins().length >= 2);
+    }
+  }
+};
+
+for (const [way, { settings, signIn }] of Object.entries(WAYS)) {
+  scenario(
+    `neither token, code nor secret is left anywhere by somebody who signed in ${way}`,
+    async () => {
+      const { doubles } = await shared();
+      const { tokens, prepare } = ear();
+      await as(
+        'reader',
+        async (person, { lab }) => {
+          const more = (await signIn(person, doubles)) ?? [];
+          await person.inject(STORE, 'team', 'openai');
+          await person.runCell().then(shown => assert.equal(shown, KEY));
+          // The cell printed it, as people's code can; what is kept must be ours to check, so it is made to forget.
+          await person.command('notebook:clear-all-cell-outputs');
+          await person.page.evaluate(async () => {
+            const { commands, shell } = window.jupyterapp;
+            await shell.currentWidget.sessionContext.session.kernel.requestExecute({
+              code: "import os; ready = len(os.environ['OPENAI_API_KEY'])",
+              store_history: true
+            }).done;
+            await commands.execute('docmanager:save');
+          });
+          await person.row('OPENAI_API_KEY').click();
+          await person.action('reveal').click();
+          await person.panel.getByText(KEY).waitFor();
+          await person.panel.locator('.lk-row', { hasText: KEY }).locator('.lk-value').click();
+          // A new version of the workspace is written some time after a change.
+          await person.page.waitForTimeout(1500);
+          const codes = codesSeen(person);
+          assert.ok(tokens.size + more.length > 0, 'the test saw no token to look for');
+          assert.ok(more.length + codes.length > 0, 'the test saw no code to look for');
+          const history = everything(path.join(lab.home, 'ipython'));
+          assert.ok(history.includes('ready = len'), 'there is a history to look into');
+          assertNowhere(
+            [KEY, ...tokens, ...codes, ...more].filter(value => value !== 'lab-token'),
+            {
+              ...(await placesOf(person)),
+              'the files of Lab, history.sqlite and the notebook among them': everything(lab.home),
+              "Lab's log": fs.readFileSync(lab.child.log, 'latin1')
+            }
+          );
+          await assertOfNoUse(codes, doubles);
+          await person.action('forget').click();
+          await person.panel.getByText('Nothing yet').waitFor();
+        },
+        { settings: await settings?.(doubles), prepare }
       );
-      assertNowhere(forbidden, places);
-      // A code that somebody saw is of no use: it was spent, and its nonce never left the tab.
-      const again = await fetch(
-        `${doubles.vault.address}/v1/auth/keycloak-oidc/oidc/callback?code=${codes[0]}&state=x&client_nonce=y`
-      );
-      assert.notEqual(again.status, 200);
-      await person.action('forget').click();
-      await person.panel.getByText('Nothing yet').waitFor();
-    })
-);
+    }
+  );
+}
 
 scenario('no byte of the engine is loaded before somebody opens the panel', () =>
   as('reader', async person => {
@@ -85,104 +115,14 @@ scenario('no byte of the engine is loaded before somebody opens the panel', () =
 
 scenario('the panel can be used at once after the first click', () =>
   as('reader', async person => {
-    const times = await timesToUse(person, process.argv.includes('--all') ? 20 : 3);
+    const times = await timesToUse(person, 3);
     const middle = median(times);
+    const idle = await idleFrame(person);
     console.log(`  usable after ${middle.toFixed(0)} ms (median of ${times.length})`);
-    assert.ok(middle < 150, `${middle} ms`);
+    // The bench measures; here nine frames are allowed, which are 150 ms where the machine has nothing else to do.
+    assert.ok(middle < Math.max(150, 9 * idle), `${middle} ms, ${idle} ms for a frame`);
   })
 );
-
-/** The page with another Content-Security-Policy. */
-function withPolicy(policy, more = {}) {
-  return {
-    ...more,
-    prepare: context =>
-      context.route('**/lab/workspaces/**/tree/**', async route => {
-        const response = await route.fetch();
-        await route.fulfill({
-          response,
-          headers: { ...response.headers(), 'content-security-policy': policy }
-        });
-      })
-  };
-}
-
-scenario('a strict Content-Security-Policy that names the servers is enough', async () => {
-  const { doubles } = await shared();
-  const provider = new URL(doubles.provider.issuer).origin;
-  const policy =
-    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; " +
-    `img-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; frame-src ${provider} 'self'; ` +
-    `connect-src 'self' ws: ${doubles.vault.address} ${provider}; object-src 'none'; base-uri 'self'`;
-  await as(
-    'reader',
-    async person => {
-      await person.signIn();
-      await person.openRow(STORE, 'team', 'openai');
-      await person.row('OPENAI_API_KEY').waitFor();
-      const ours = person.console.filter(
-        line => /Content.Security.Policy/.test(line) && /latchkey/.test(line)
-      );
-      assert.deepEqual(ours, []);
-    },
-    withPolicy(policy)
-  );
-});
-
-scenario('a policy that forbids the Vault is told as such', () =>
-  as(
-    'reader',
-    async person => {
-      await person.showPanel();
-      await person.panel.locator('[data-way="vault"]').click();
-      await person.panel.locator('.lk-problem', { hasText: 'no answer' }).waitFor();
-      await person.picture('unreachable');
-    },
-    withPolicy("connect-src 'self' ws:")
-  )
-);
-
-for (const [what, script, engine] of [
-  ["without 'unsafe-eval' and 'wasm-unsafe-eval'", "'self' 'unsafe-inline'", 'engine_blocked'],
-  ["with 'wasm-unsafe-eval' alone", "'self' 'unsafe-inline' 'wasm-unsafe-eval'", 'loaded']
-]) {
-  scenario(`${what} Lab itself has no tab, and of ours nothing fails but what it says`, () =>
-    as(
-      'reader',
-      async person => {
-        // Lab checks its settings by code that ajv makes while it runs, and lays its tabs out only with settings.
-        await until('the failure of the layout', () =>
-          person.console.some(line => line.includes('application-extension:layout'))
-        );
-        await person.page.waitForFunction(() => window.jupyterapp?.isPluginActivated);
-        const failed = new Set(
-          person.console.flatMap(
-            line => /Error activating plugin: (\S+) EvalError/.exec(line)?.[1] ?? []
-          )
-        );
-        assert.ok(
-          failed.has('@jupyterlab/apputils-extension:settings'),
-          'Lab needs no eval any more'
-        );
-        assert.deepEqual(
-          [...failed].filter(name => name.includes('latchkey')),
-          []
-        );
-        const latchkey = await person.latchkey();
-        const loaded = await latchkey.evaluate(it => {
-          it.settings.values.vaultUrl ||= 'http://localhost:9';
-          return it.open().then(
-            () => 'loaded',
-            error => error.code
-          );
-        });
-        assert.equal(loaded, engine);
-        assert.equal(await person.page.locator('.jp-SideBar li').count(), 0);
-      },
-      withPolicy(`script-src ${script}`, { wait: false })
-    )
-  );
-}
 
 for (const [theme, name] of [
   ['JupyterLab Light', 'light'],
@@ -304,40 +244,3 @@ scenario('Notebook 7 has the panel, too', () =>
     { at: 'notebooks/demo.ipynb', wait: false }
   )
 );
-
-scenario(
-  'the wheel is installed without Node, and Lab finds it in order',
-  async () => {
-    const { lab } = await shared();
-    const bin = path.join(process.env.LATCHKEY_JUPYTERLAB, 'bin');
-    const env = { ...lab.env, PATH: bin };
-    const run = (program, ...args) =>
-      execFileSync(path.join(bin, program), args, {
-        env,
-        encoding: 'utf8',
-        stdio: ['ignore', 'pipe', 'pipe']
-      });
-    assert.throws(
-      () => execFileSync('node', ['--version'], { env }),
-      'there is a node on this PATH'
-    );
-    run(
-      'pip',
-      'install',
-      '--no-deps',
-      '--force-reinstall',
-      '--no-input',
-      process.env.LATCHKEY_WHEEL
-    );
-    const list = execFileSync('/bin/sh', ['-c', `"${bin}/jupyter" labextension list 2>&1`], {
-      env,
-      encoding: 'utf8'
-    });
-    assert.match(list, /jupyterlab-latchkey v0\.1\.0.*OK/);
-    // Lab runs all the while: a page that is loaded now has the new one.
-    await as('reader', person => person.signIn());
-  },
-  { needs: () => (process.env.LATCHKEY_WHEEL ? undefined : 'LATCHKEY_WHEEL is not set') }
-);
-
-export { asAt };

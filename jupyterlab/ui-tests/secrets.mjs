@@ -113,6 +113,28 @@ scenario('a person writes a new secret, changes it, and finds both versions', ()
   })
 );
 
+scenario('values among the versions hide themselves again', async () => {
+  const { doubles } = await shared();
+  for (const value of ['before', 'after']) {
+    await doubles.call('POST', `${STORE}/data/team/hides`, { data: { value } });
+  }
+  await as(
+    'management',
+    async person => {
+      await person.signIn();
+      await person.openRow(STORE, 'team', 'hides');
+      await person.action('versions').click();
+      await person.panel.locator('[data-version="2"] [data-lk="diff"]').click();
+      await person.action('diff-values').click();
+      await person.panel.locator('del', { hasText: 'before' }).waitFor();
+      await person.panel.locator('.lk-diff-values').waitFor({ state: 'detached' });
+      assert.equal(await person.action('diff-values').getAttribute('aria-pressed'), 'false');
+      assert.equal(await person.panel.getByText('before').count(), 0);
+    },
+    { settings: { revealSeconds: 2 } }
+  );
+});
+
 scenario(
   'a version is deleted and brought back, an old one becomes the newest, and what is destroyed stays so',
   () =>
@@ -171,12 +193,7 @@ scenario('a secret that may be read but not listed is opened by its path', async
   await doubles.call('PUT', 'sys/policies/acl/narrow', {
     policy: `path "${STORE}/data/people/reader/note" { capabilities = ["read"] }`
   });
-  await doubles.call('POST', 'auth/keycloak-oidc/role/narrow', {
-    role_type: 'oidc',
-    user_claim: 'sub',
-    allowed_redirect_uris: doubles.redirectUris(),
-    token_policies: ['narrow']
-  });
+  const settings = await doubles.role('narrow', { token_policies: ['narrow'] });
   await as(
     'reader',
     async person => {
@@ -193,7 +210,7 @@ scenario('a secret that may be read but not listed is opened by its path', async
         'line one\nline two ✓'
       );
     },
-    { settings: { oidcRole: 'narrow' } }
+    { settings }
   );
 });
 

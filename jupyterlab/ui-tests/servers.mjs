@@ -76,7 +76,7 @@ class Servers {
     await this.role('lab-device', 'lab', {
       callback_mode: 'device',
       poll_interval: 1,
-      allowed_redirect_uris: [`${this.vault.address}/v1/auth/lab-device/oidc/callback`]
+      allowed_redirect_uris: [this.deviceRedirect]
     });
     await this.mount('sys/auth/lab-jwt', { type: 'jwt' });
     await this.call('POST', 'auth/lab-jwt/config', {
@@ -93,6 +93,11 @@ class Servers {
   /** Where OpenBao itself takes the provider's answer, in its mode `direct`. */
   get directRedirect() {
     return `${this.vault.address}/v1/auth/lab-oidc/oidc/callback`;
+  }
+
+  /** What its mode `device` wants in that place, although nothing is sent there. */
+  get deviceRedirect() {
+    return `${this.vault.address}/v1/auth/lab-device/oidc/callback`;
   }
 
   role(mount, name, more) {

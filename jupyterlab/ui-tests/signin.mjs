@@ -155,17 +155,10 @@ scenario('a person pastes the code that the provider shows', () =>
     await person.panel.locator('[data-way="paste"]').click();
     await person.panel.locator('.lk-provider').waitFor();
     await person.picture('paste');
-    const tab = await person.windowFrom(() => person.panel.locator('.lk-provider').click());
-    await person.atProvider(tab);
-    const code = await tab.locator('#code').inputValue();
-    const paste = person.panel.locator('[data-lk="paste"]');
     // What is no code is told, and can be mended.
-    await paste.fill('');
-    await paste.press('Enter');
+    await person.panel.locator('[data-lk="paste"]').press('Enter');
     await person.panel.locator('.lk-problem').waitFor();
-    await paste.fill(code);
-    await paste.press('Enter');
-    await person.signedIn();
+    await person.pasteCode();
   })
 );
 
@@ -184,59 +177,23 @@ scenario('a person signs in at the provider directly', () =>
 
 scenario('a person signs in where OpenBao itself takes the answer of the provider', async () => {
   const { doubles } = await shared();
-  const redirectUri = `${doubles.vault.address}/v1/auth/keycloak-oidc/oidc/callback`;
-  await doubles.call('POST', 'auth/keycloak-oidc/role/direct', {
-    role_type: 'oidc',
-    user_claim: 'sub',
-    callback_mode: 'direct',
-    poll_interval: 1,
-    allowed_redirect_uris: [redirectUri],
-    claim_mappings: { preferred_username: 'username' },
-    token_policies: ['management']
+  await as('reader', person => person.signInDirectly(), {
+    settings: await doubles.pollingRole('direct')
   });
-  await as(
-    'reader',
-    async person => {
-      await person.showPanel();
-      const popup = await person.windowFrom(() =>
-        person.panel.locator('[data-way="vault"]').click()
-      );
-      await person.atProvider(popup);
-      // OpenBao asks, since whoever sees the address could have begun it.
-      await popup.locator('#confirm-button').click();
-      await person.signedIn();
-    },
-    { settings: { oidcRole: 'direct', redirectUri } }
-  );
 });
 
 scenario('a person signs in as a device does, by a code that the provider asks for', async () => {
   const { doubles } = await shared();
-  const redirectUri = `${doubles.vault.address}/v1/auth/keycloak-oidc/oidc/callback`;
-  await doubles.call('POST', 'auth/keycloak-oidc/role/device', {
-    role_type: 'oidc',
-    user_claim: 'sub',
-    callback_mode: 'device',
-    poll_interval: 1,
-    allowed_redirect_uris: [redirectUri],
-    claim_mappings: { preferred_username: 'username' },
-    token_policies: ['management']
-  });
   await as(
     'reader',
-    async person => {
-      await person.showPanel();
-      const popup = await person.windowFrom(() =>
-        person.panel.locator('[data-way="vault"]').click()
-      );
-      // The address has the code already, and nothing comes back that could be pasted.
-      await person.panel.getByText('Waiting for your sign-in').waitFor();
-      await person.picture('device');
-      assert.equal(await person.panel.locator('[data-lk="paste"]').count(), 0);
-      await person.atProvider(popup);
-      await person.signedIn();
-    },
-    { settings: { oidcRole: 'device', redirectUri } }
+    person =>
+      person.signInAsDevice(async () => {
+        // The address has the code already, and nothing comes back that could be pasted.
+        await person.panel.getByText('Waiting for your sign-in').waitFor();
+        await person.picture('device');
+        assert.equal(await person.panel.locator('[data-lk="paste"]').count(), 0);
+      }),
+    { settings: await doubles.pollingRole('device') }
   );
 });
 
@@ -252,53 +209,35 @@ async function atServers(changes, action) {
   );
 }
 
-scenario(
-  'Keycloak and OpenBao: a person signs in where OpenBao itself takes the answer',
-  () =>
-    atServers(
-      servers => ({ oidcRole: 'direct', redirectUri: servers.directRedirect }),
-      async person => {
-        await person.showPanel();
-        const popup = await person.windowFrom(() =>
-          person.panel.locator('[data-way="vault"]').click()
-        );
-        await person.atProvider(popup);
-        await popup.locator('#confirm-button').waitFor();
-        await person.picture('direct-at-openbao', popup);
-        await popup.locator('#confirm-button').click();
-        await person.signedIn();
-        await person.openRow('lab-kv', 'team', 'openai');
-        await person.row('OPENAI_API_KEY').waitFor();
-      }
-    ),
-  { needs: withoutServers }
-);
-
-scenario(
-  'Keycloak and OpenBao: a person signs in as a device does',
-  () =>
-    atServers(
-      servers => ({
-        oidcMount: 'lab-device',
-        redirectUri: `${servers.vault.address}/v1/auth/lab-device/oidc/callback`
-      }),
-      async person => {
-        await person.showPanel();
-        const popup = await person.windowFrom(() =>
-          person.panel.locator('[data-way="vault"]').click()
-        );
-        await person.atProvider(popup);
+for (const [what, changes, signIn] of [
+  [
+    'where OpenBao itself takes the answer',
+    servers => ({ oidcRole: 'direct', redirectUri: servers.directRedirect }),
+    person => person.signInDirectly(popup => person.picture('direct-at-openbao', popup))
+  ],
+  [
+    'as a device does',
+    servers => ({ oidcMount: 'lab-device', redirectUri: servers.deviceRedirect }),
+    person =>
+      person.signInAsDevice(undefined, async popup => {
         // Keycloak asks what the device may know.
         await popup.getByText('Do you grant these access privileges?').waitFor();
         await person.picture('device-at-keycloak', popup);
         await popup.locator('#kc-login').click();
-        await person.signedIn();
+      })
+  ]
+]) {
+  scenario(
+    `Keycloak and OpenBao: a person signs in ${what}`,
+    () =>
+      atServers(changes, async person => {
+        await signIn(person);
         await person.openRow('lab-kv', 'team', 'openai');
         await person.row('OPENAI_API_KEY').waitFor();
-      }
-    ),
-  { needs: withoutServers }
-);
+      }),
+    { needs: withoutServers }
+  );
+}
 
 scenario(
   'a person uses a Vault token that they have, and signing out revokes only what is ours to revoke',
@@ -309,11 +248,7 @@ scenario(
       ttl: '1h'
     });
     await as('reader', async person => {
-      await person.showPanel();
-      await person.panel.locator('.lk-ways summary').click();
-      await person.panel.locator('[data-lk="token"]').fill(made.auth.client_token);
-      await person.panel.locator('[data-lk="token"]').press('Enter');
-      await person.signedIn();
+      await person.useToken(made.auth.client_token);
       assert.equal(await person.panel.locator('input[type="password"]').count(), 0);
       await person.action('sign-out').click();
       await person.panel.locator('.lk-signin').waitFor();
@@ -342,16 +277,7 @@ scenario('a page where nothing is set says what an administrator must set', asyn
 
 scenario('a token that cannot be prolonged is fetched anew in a hidden frame', async () => {
   const { doubles } = await shared();
-  const role = {
-    role_type: 'oidc',
-    user_claim: 'sub',
-    allowed_redirect_uris: doubles.redirectUris(),
-    claim_mappings: { preferred_username: 'username' },
-    token_policies: ['management'],
-    token_ttl: 12,
-    token_max_ttl: 12
-  };
-  await doubles.call('POST', 'auth/keycloak-oidc/role/short', role);
+  const settings = await doubles.role('short', { token_ttl: 12, token_max_ttl: 12 });
   await as(
     'reader',
     async person => {
@@ -364,7 +290,7 @@ scenario('a token that cannot be prolonged is fetched anew in a hidden frame', a
       assert.equal(person.context.pages().length, 1, 'no window was opened for it');
       assert.equal(await person.page.locator('iframe[aria-hidden="true"]').count(), 0);
     },
-    { settings: { oidcRole: 'short' } }
+    { settings }
   );
 });
 

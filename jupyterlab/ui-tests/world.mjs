@@ -148,6 +148,26 @@ export class Doubles {
     await write('people/reader/note', { text: 'line one\nline two ✓' });
   }
 
+  /** A role with which people sign in through the Vault, otherwise than with the one that `provision` makes. */
+  async role(name, more) {
+    await this.call('POST', `auth/keycloak-oidc/role/${name}`, {
+      role_type: 'oidc',
+      user_claim: 'sub',
+      allowed_redirect_uris: this.redirectUris(),
+      claim_mappings: { preferred_username: 'username' },
+      token_policies: ['management'],
+      ...more
+    });
+    return { oidcRole: name };
+  }
+
+  /** A role by whose mode OpenBao hears of the sign-in itself: `direct` or `device`. Returns the settings for it. */
+  async pollingRole(mode) {
+    const redirectUri = `${this.vault.address}/v1/auth/keycloak-oidc/oidc/callback`;
+    const more = { callback_mode: mode, poll_interval: 1, allowed_redirect_uris: [redirectUri] };
+    return { ...(await this.role(mode, more)), redirectUri };
+  }
+
   /** Where the provider may send people back to. */
   redirectUris() {
     const page = 'extensions/jupyterlab-latchkey/static/callback.html';

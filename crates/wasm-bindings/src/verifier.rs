@@ -27,6 +27,7 @@ impl Verifier for WebCrypto {
             Algorithm::Ps512 => ("RSA-PSS", &[hash("SHA-512"), ("saltLength", JsValue::from(64))]),
             Algorithm::Es256 => ("ECDSA", &[hash("SHA-256"), ("namedCurve", JsValue::from("P-256"))]),
             Algorithm::Es384 => ("ECDSA", &[hash("SHA-384"), ("namedCurve", JsValue::from("P-384"))]),
+            Algorithm::Es512 => ("ECDSA", &[hash("SHA-512"), ("namedCurve", JsValue::from("P-521"))]),
             Algorithm::EdDsa => ("Ed25519", &[]),
             _ => return Err(VerifierError::UnsupportedAlgorithm),
         };

@@ -1,5 +1,5 @@
 // What the package does, once in Node and once in Chromium. `t` has the package, the addresses, and what is done outside of the
-// page: `operate`, `signIn`, `setHub`, `hits`.
+// page: `operate`, `signIn`, `setHub`, `hits`, `expect`.
 
 import { assert, code, eq } from './check.mjs';
 
@@ -38,6 +38,19 @@ export const cases = {
     eq([url.get('state'), url.get('code_challenge_method'), url.get('scope')], [pending.state, 'S256', 'openid email']);
     const identity = await pending.finish(await t.signIn(pending.url));
     eq([identity.way, identity.name], ['provider', 'reader']);
+  },
+
+  async an_id_token_by_any_algorithm_is_taken_and_a_forged_one_is_not(t) {
+    for (const algorithm of t.algorithms) {
+      const outcome = async answer => {
+        const begin = { ...JWT, issuer: `${t.signers}/${algorithm}`, clientId: 'notebook', redirectUri: REDIRECT };
+        const pending = await session(t).beginProvider(begin);
+        await t.expect(algorithm, new URL(pending.url).searchParams.get('nonce'));
+        return code((await made_or_error(pending.finish({ code: answer, state: pending.state }))).error)[0];
+      };
+      // The Vault is nobody's friend here: only what was found in order gets that far.
+      eq([await outcome('right'), await outcome('forged')], ['vault_login_refused', 'oidc_id_token_signature'], algorithm);
+    }
   },
 
   async a_callback_of_another_sign_in_is_refused_and_ends_nothing(t) {

@@ -8,18 +8,22 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { chromium } from 'playwright-core';
+import { bundleCases, withFolder } from './bundles.mjs';
 import { cases } from './cases.mjs';
 import { eq } from './check.mjs';
-import { startGrounds, startWorld } from './world.mjs';
+import { startGrounds, startSigners, startWorld } from './world.mjs';
 
 const PACKAGE = process.env.LATCHKEY_PACKAGE;
 const TABS = process.env.LATCHKEY_TABS;
 const filter = process.argv[2] ?? '';
+/** Where the bundles are while they are tried. */
+let bundles;
 const results = { passed: 0, failed: 0, ignored: 0 };
 
 const pages = await servePages();
 const world = await startWorld(pages.origin);
 const grounds = await startGrounds();
+const signers = await startSigners();
 
 const outside = {
   operate: world.operate,
@@ -27,6 +31,7 @@ const outside = {
   enterCode: world.enterCode,
   setHub: async state => world.setHub(state),
   hits: async path => grounds.hits(path),
+  expect: async (algorithm, nonce) => void signers.expect(algorithm, nonce),
   async unwrap(token) {
     const reply = await fetch(`${world.vault}/v1/sys/wrapping/unwrap`, { method: 'POST', headers: { 'X-Vault-Token': token } });
     if (!reply.ok) throw new Error(`unwrap: ${reply.status}`);
@@ -35,7 +40,7 @@ const outside = {
 };
 const addresses = {
   vault: world.vault, issuer: world.issuer, rootToken: world.rootToken, hub: world.hub, grounds: grounds.address,
-  origin: pages.origin, hubIdToken: await world.idToken()
+  signers: signers.address, algorithms: signers.algorithms, origin: pages.origin, hubIdToken: await world.idToken()
 };
 
 try {
@@ -45,6 +50,7 @@ try {
 } finally {
   await world.stop();
   grounds.close();
+  signers.close();
   pages.close();
 }
 const verdict = results.failed ? 'FAILED' : 'ok';
@@ -142,10 +148,33 @@ async function inChromium() {
       if (found !== 'token') throw new Error(`found ${found}`);
     });
     await report('chromium::tabs_take_turns', () => tabsTakeTurns(context));
+    await installed(context);
   } finally {
     await context.close();
     await rm(profile, { recursive: true, force: true });
   }
+}
+
+/** What somebody has who installs the package. */
+async function installed(context) {
+  const open = async (path, all) => {
+    const page = await context.newPage();
+    let engines = 0;
+    page.on('request', request => (engines += request.url().includes('.wasm') ? 1 : 0));
+    await page.goto(`${pages.origin}${path}`);
+    await page.waitForFunction(() => window.use);
+    const early = engines;
+    const used = await page.evaluate(all => window.use(...all), all);
+    await page.close();
+    return { used, early, late: engines - early };
+  };
+  // Outside of this package: what they find must be what was installed.
+  await withFolder(tmpdir(), async folder => {
+    bundles = folder;
+    for (const [name, run] of bundleCases({ package: PACKAGE, folder, page: open, ...addresses })) {
+      if (name.includes(filter)) await report(name, run);
+    }
+  });
 }
 
 /** What tabs share is read and written by one of them at a time, although each waits in the middle; and a tab that goes
@@ -210,8 +239,8 @@ async function servePages() {
       const policy = html[pathname] && { 'content-security-policy': html[pathname] };
       return reply.writeHead(200, { ...type, ...policy }).end('<!doctype html><title>page</title>');
     }
-    const [, folder, name] = /^\/(package|tabs)\/(.+)$/.exec(pathname) ?? [];
-    const file = name ? join(folder === 'tabs' ? TABS : PACKAGE, name) : join(here, pathname.slice(1));
+    const [, folder, name] = /^\/(package|tabs|bundles)\/(.+)$/.exec(pathname) ?? [];
+    const file = name ? join({ package: PACKAGE, tabs: TABS, bundles }[folder], name) : join(here, pathname.slice(1));
     const content = await readFile(file).catch(() => undefined);
     reply.writeHead(content ? 200 : 404, type).end(content);
   });

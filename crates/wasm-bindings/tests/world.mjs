@@ -1,6 +1,7 @@
 // The doubles on loopback, what an operator does there, and a person who signs in.
 
 import { spawn } from 'node:child_process';
+import { constants, generateKeyPairSync, sign } from 'node:crypto';
 import { createServer } from 'node:http';
 import { createInterface } from 'node:readline';
 
@@ -228,6 +229,69 @@ export async function startGrounds() {
   return {
     address: `http://127.0.0.1:${server.address().port}`,
     hits: path => hits.get(path) ?? 0,
+    close: () => (server.closeAllConnections(), server.close())
+  };
+}
+
+const PSS = { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_DIGEST };
+const RSA = ['rsa', { modulusLength: 2048 }];
+const ec = namedCurve => ['ec', { namedCurve }];
+const FIXED = { dsaEncoding: 'ieee-p1363' };
+
+/** How each algorithm of RFC 7518 and 8037 signs: the key, the digest, and what more there is to say. */
+const SIGNERS = {
+  RS256: [RSA, 'sha256'], RS384: [RSA, 'sha384'], RS512: [RSA, 'sha512'],
+  PS256: [RSA, 'sha256', PSS], PS384: [RSA, 'sha384', PSS], PS512: [RSA, 'sha512', PSS],
+  ES256: [ec('P-256'), 'sha256', FIXED], ES384: [ec('P-384'), 'sha384', FIXED], ES512: [ec('P-521'), 'sha512', FIXED],
+  EdDSA: [['ed25519', {}], null]
+};
+
+/** A provider for each algorithm, at `/<algorithm>`: it signs in whoever comes, and forges the signature for the code `forged`. */
+export async function startSigners() {
+  const nonces = new Map();
+  const keys = Object.fromEntries(Object.entries(SIGNERS).map(([name, [key]]) => [name, generateKeyPairSync(...key)]));
+  const base64 = value => Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64url');
+  const idToken = (alg, issuer, isForged) => {
+    const [, digest, more = {}] = SIGNERS[alg];
+    const seconds = Math.floor(Date.now() / 1000);
+    const claims = { iss: issuer, sub: 'somebody', aud: 'notebook', nonce: nonces.get(alg), iat: seconds, exp: seconds + 60 };
+    const input = `${base64({ alg, kid: alg })}.${base64(claims)}`;
+    const signature = sign(digest, Buffer.from(input), { key: keys[alg].privateKey, ...more });
+    // In the middle, which is part of the number that counts.
+    if (isForged) signature[signature.length >> 1] ^= 1;
+    return `${input}.${signature.toString('base64url')}`;
+  };
+  const server = createServer(async (request, reply) => {
+    const { pathname } = new URL(request.url, 'http://x');
+    const [, alg, ...rest] = pathname.split('/');
+    const issuer = `http://127.0.0.1:${server.address().port}/${alg}`;
+    const answer = body => {
+      reply.writeHead(200, { 'content-type': 'application/json', 'access-control-allow-origin': '*',
+        'access-control-allow-headers': '*' });
+      reply.end(JSON.stringify(body));
+    };
+    switch (rest.join('/')) {
+      case '.well-known/openid-configuration':
+        return answer({ issuer, authorization_endpoint: `${issuer}/auth`, token_endpoint: `${issuer}/token`, jwks_uri: `${issuer}/keys`,
+          response_types_supported: ['code'], subject_types_supported: ['public'], id_token_signing_alg_values_supported: [alg],
+          code_challenge_methods_supported: ['S256'], token_endpoint_auth_methods_supported: ['none'] });
+      case 'keys':
+        return answer({ keys: [{ ...keys[alg].publicKey.export({ format: 'jwk' }), kid: alg, alg, use: 'sig' }] });
+      case 'token': {
+        let body = '';
+        for await (const chunk of request) body += chunk;
+        const isForged = new URLSearchParams(body).get('code') === 'forged';
+        return answer({ access_token: 'a', token_type: 'Bearer', expires_in: 60, id_token: idToken(alg, issuer, isForged) });
+      }
+      default:
+        reply.writeHead(404).end();
+    }
+  });
+  await new Promise(resolve => server.listen(0, '127.0.0.1', resolve));
+  return {
+    address: `http://127.0.0.1:${server.address().port}`,
+    algorithms: Object.keys(SIGNERS),
+    expect: (alg, nonce) => nonces.set(alg, nonce),
     close: () => (server.closeAllConnections(), server.close())
   };
 }

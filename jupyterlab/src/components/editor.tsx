@@ -4,6 +4,7 @@
 import { Button } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
+import { codeOf } from '../codes';
 import type { Engine } from '../engine';
 import {
   changesOf,
@@ -11,11 +12,12 @@ import {
   fieldsOf,
   newField,
   problemOf,
+  withValues,
   type DraftProblem,
   type IDraftField
 } from '../secrets/edit';
-import { codeOf } from '../signin/flow';
 import { usePanel } from './context';
+import { Dotenv } from './dotenv';
 
 /** What the editor works on. */
 export interface IEditing {
@@ -45,6 +47,7 @@ export function Editor({
   const [path, setPath] = React.useState(editing.path ?? editing.folder ?? '');
   const [isReady, setIsReady] = React.useState(editing.path === undefined);
   const [isSaving, setIsSaving] = React.useState(false);
+  const [isImporting, setIsImporting] = React.useState(false);
   const [conflict, setConflict] = React.useState<IConflict>();
   const title =
     editing.path === undefined ? trans.__('New secret') : trans.__('Edit %1', editing.path);
@@ -125,7 +128,24 @@ export function Editor({
         >
           {trans.__('Add a field')}
         </Button>
+        <Button
+          type="button"
+          className="jp-mod-styled"
+          aria-expanded={isImporting}
+          onClick={() => setIsImporting(!isImporting)}
+          data-lk="dotenv"
+        >
+          {trans.__('From a .env file …')}
+        </Button>
       </div>
+      {isImporting && (
+        <Dotenv
+          onValues={values => {
+            setDraft(withValues(draft, values));
+            setIsImporting(false);
+          }}
+        />
+      )}
       {problem && problem !== 'no-field' && isReady && <p className="lk-hint">{hint(problem)}</p>}
       <div className="lk-buttons">
         <Button type="button" className="jp-mod-styled jp-mod-reject" onClick={onDone}>

@@ -78,13 +78,15 @@ export async function unwrapToken(
   kernel: Kernel.IKernelConnection,
   address: string,
   namespace: string,
-  wrappingToken: string
+  wrappingToken: string,
+  names: readonly string[]
 ): Promise<void> {
   const language = await languageOfKernel(kernel);
   if (!language.unwrap) {
     throw new KernelError('kernel_language', 'a Vault token is fetched by kernels for Python only');
   }
-  await run(kernel, language.unwrap, [address, namespace, wrappingToken]);
+  const inputs = [address, namespace, wrappingToken, ...names];
+  await run(kernel, language.unwrap(names.length), inputs);
 }
 
 /** Runs code that asks for these inputs, and answers. */

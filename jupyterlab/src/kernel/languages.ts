@@ -13,8 +13,8 @@ export interface ILanguage {
   readonly forget: (count: number) => string;
   /** Asks for a path and a text, and writes a file that nobody else can read. */
   readonly file?: string;
-  /** Asks for the Vault's address, a namespace and a wrapping token, and fetches with it what becomes `VAULT_TOKEN`. */
-  readonly unwrap?: string;
+  /** Asks for the Vault's address, a namespace, a wrapping token and names, and fetches with it what goes into those. */
+  readonly unwrap?: (count: number) => string;
   /** Whether this is run in our tests. */
   readonly isTested: boolean;
 }
@@ -63,17 +63,19 @@ const LANGUAGES: Record<string, ILanguage> = {
       "    out.write(getpass.getpass(''))",
       'os.replace(made, path)'
     ]),
-    unwrap: python([
-      'import os, getpass, json, urllib.request',
-      "address, namespace, token = (getpass.getpass('') for _ in range(3))",
-      "path = '/v1/' + (namespace + '/' if namespace else '') + 'sys/wrapping/unwrap'",
-      "request = urllib.request.Request(address + path, data=b'{}', method='POST')",
-      "request.add_header('X-Vault-Token', token)",
-      'with urllib.request.urlopen(request, timeout=15) as reply:',
-      "    os.environ['VAULT_TOKEN'] = json.load(reply)['auth']['client_token']",
-      "os.environ['VAULT_ADDR'] = address",
-      "if namespace: os.environ['VAULT_NAMESPACE'] = namespace"
-    ]),
+    unwrap: count =>
+      python([
+        'import os, getpass, json, urllib.request',
+        `address, namespace, token, *names = (getpass.getpass('') for _ in range(3 + ${count}))`,
+        "path = '/v1/' + (namespace + '/' if namespace else '') + 'sys/wrapping/unwrap'",
+        "request = urllib.request.Request(address + path, data=b'{}', method='POST')",
+        "request.add_header('X-Vault-Token', token)",
+        'with urllib.request.urlopen(request, timeout=15) as reply:',
+        "    made = json.load(reply)['auth']['client_token']",
+        'for name in names: os.environ[name] = made',
+        "os.environ['VAULT_ADDR'] = address",
+        "if namespace: os.environ['VAULT_NAMESPACE'] = namespace"
+      ]),
     isTested: true
   },
   R: {

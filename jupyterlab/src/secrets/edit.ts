@@ -29,6 +29,16 @@ export function newField(): IDraftField {
   return { key: keys++, name: '', text: '', isJson: false, was: undefined };
 }
 
+/** A draft with values out of a `.env` file: in place of fields of the same names, and of those that are still empty. */
+export function withValues(
+  draft: readonly IDraftField[],
+  values: ReadonlyMap<string, string>
+): IDraftField[] {
+  const kept = draft.filter(({ name, text }) => !values.has(name) && (name !== '' || text !== ''));
+  const added = [...values].map(([name, text]) => ({ ...newField(), name, text }));
+  return [...kept, ...added];
+}
+
 /** Why it cannot be saved yet. */
 export type DraftProblem = 'no-name' | 'name-twice' | 'not-json' | 'no-field';
 

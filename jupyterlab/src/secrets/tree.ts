@@ -4,6 +4,7 @@
 import { Signal, type ISignal } from '@lumino/signaling';
 
 import type { Engine } from '../engine';
+import type { IFolder } from './folders';
 
 /** What a row stands for. */
 export type NodeKind = 'mount' | 'folder' | 'secret' | 'field';
@@ -49,7 +50,8 @@ export type SecretsSource = () => Engine.Secrets | undefined;
 export class SecretTree {
   constructor(
     private readonly _secrets: SecretsSource,
-    private readonly _extraMounts: () => readonly string[]
+    private readonly _extraMounts: () => readonly string[],
+    private readonly _folders: (mounts: readonly string[]) => readonly IFolder[]
   ) {}
 
   get changed(): ISignal<this, void> {
@@ -123,10 +125,12 @@ export class SecretTree {
     }
     this._isLoading = false;
     const all = [...new Set([...names, ...this._extraMounts()])].sort();
-    this._roots = all.map(mount => make('mount', mount, '', mount, undefined));
+    const folders = this._folders(all).map(pinned);
+    this._roots = [...folders, ...all.map(mount => make('mount', mount, '', mount, undefined))];
     this._update();
-    // One store is opened at once: there is nothing else to choose.
-    const first = this._roots.length === 1 ? [this._roots[0].id] : [];
+    // Folders that were set are what somebody wants to see. One store alone is opened, too: there is nothing else to choose.
+    const alone = this._roots.length === 1 ? this._roots : [];
+    const first = (folders.length > 0 ? folders : alone).map(({ id }) => id);
     await this._reopen(this._roots, new Set([...open, ...first]), generation);
     if (generation === this._generation) {
       this._selected = this._all().find(node => node.id === selected) ?? this._roots[0];
@@ -180,15 +184,18 @@ export class SecretTree {
 
   /** Shows a path that may be readable although its folder is not. */
   async reveal(mount: string, path: string): Promise<INode> {
-    let parent = this._roots.find(root => root.mount === mount);
+    // The nearest one above it, if a folder of its own is at the top.
+    const above = this._roots.filter(root => root.mount === mount && path.startsWith(root.path));
+    let parent = above.sort((a, b) => b.path.length - a.path.length)[0];
     if (!parent) {
       parent = make('mount', mount, '', mount, undefined);
       this._roots = [...this._roots, parent];
     }
-    const parts = path.split('/').filter(Boolean);
+    const top = parent.path;
+    const parts = path.slice(top.length).split('/').filter(Boolean);
     for (const [index, part] of parts.entries()) {
       const isLast = index === parts.length - 1;
-      const below = parts.slice(0, index + 1).join('/') + (isLast ? '' : '/');
+      const below = top + parts.slice(0, index + 1).join('/') + (isLast ? '' : '/');
       parent.isOpen = true;
       if (parent.below === 'unknown') {
         await this.fill(parent);
@@ -341,8 +348,19 @@ function make(
   name: string,
   parent: INode | undefined
 ): INode {
-  const id = kind === 'field' ? `field:${mount}/${path}#${name}` : `${kind}:${mount}/${path}`;
+  // What is below a folder at the top may be in its store as well: the two are two nodes.
+  const tree = parent?.id.startsWith(PINNED) ? PINNED : '';
+  const own = kind === 'field' ? `field:${mount}/${path}#${name}` : `${kind}:${mount}/${path}`;
+  const id = tree + own;
   return { id, kind, mount, path, name, parent, isOpen: false, below: 'unknown', children: [] };
+}
+
+const PINNED = 'pinned:';
+
+/** A folder at the top of the tree, whose whole path is its name. */
+function pinned({ mount, path }: IFolder): INode {
+  const node = make('folder', mount, path, `${mount}/${path.replace(/\/$/, '')}`, undefined);
+  return { ...node, id: PINNED + node.id };
 }
 
 const isFolder = (node: INode) => node.kind === 'mount' || node.kind === 'folder';

@@ -3,6 +3,7 @@
  */
 import { Signal, type ISignal } from '@lumino/signaling';
 
+import { codeOf } from '../codes';
 import type { Engine } from '../engine';
 import { hubFor, redirectUri } from '../page';
 import type { Settings } from '../settings';
@@ -113,7 +114,9 @@ export class SignInFlow {
     const stop = () => timer.abort(signal.reason);
     signal.addEventListener('abort', stop);
     const timeout = window.setTimeout(() => timer.abort(new Error('no answer')), SILENT_WITHIN);
-    const remove = hiddenFrame(pending.url);
+    const remove = hiddenFrame(pending.url, () =>
+      timer.abort(new Error('the page lets no frame in'))
+    );
     try {
       await pending.finish(await awaitCallback(pending.state, timer.signal));
     } finally {
@@ -250,10 +253,4 @@ export class SignInFlow {
   private _pending: Engine.PendingSignIn | undefined;
   private _popup: Popup | undefined;
   private _pasted: (() => void) | undefined;
-}
-
-/** The code of one of the engine's errors, or an empty text. */
-export function codeOf(error: unknown): string {
-  const code = (error as { code?: unknown } | null | undefined)?.code;
-  return typeof code === 'string' ? code : '';
 }

@@ -1,6 +1,7 @@
 /**
  * The window in which a person signs in.
  */
+import { watchPolicy } from '../policy';
 
 const FEATURES = 'popup,width=520,height=680';
 
@@ -27,24 +28,27 @@ export class Popup {
     }
   }
 
-  /** Puts it in front again, as far as the browser allows. */
-  focus(): void {
-    this._window?.focus();
-  }
-
   /** Closes it, unless the provider's page has cut it off from us. */
   close(): void {
     this._window?.close();
   }
 }
 
-/** A hidden frame in which a provider answers without asking anybody. Returns what removes it. */
-export function hiddenFrame(url: string): () => void {
+/**
+ * A hidden frame in which a provider answers without asking anybody. Returns what removes it.
+ *
+ * A page whose policy lets no such frame in says so at once, and the frame never would.
+ */
+export function hiddenFrame(url: string, onForbidden: () => void): () => void {
   const frame = document.createElement('iframe');
   frame.hidden = true;
   frame.setAttribute('aria-hidden', 'true');
   frame.referrerPolicy = 'no-referrer';
   frame.src = url;
+  const stop = watchPolicy('frame-src', onForbidden);
   document.body.append(frame);
-  return () => frame.remove();
+  return () => {
+    stop();
+    frame.remove();
+  };
 }
