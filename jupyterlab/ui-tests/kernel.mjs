@@ -120,6 +120,11 @@ scenario('VAULT_TOKEN is a child of the token that travels wrapped', async () =>
       await person.dialog().locator('.jp-mod-warn').click();
       await person.notification('VAULT_TOKEN');
       const token = await person.run("import os; print(os.environ['VAULT_TOKEN'])");
+      assert.equal(
+        await person.run("import os; print(os.environ['NOTEBOOK_VAULT_TOKEN'])"),
+        token,
+        'under the name that other libraries look for, too'
+      );
       const looked = await fetch(`${doubles.vault.address}/v1/auth/token/lookup-self`, {
         headers: { 'X-Vault-Token': token }
       });
@@ -134,7 +139,7 @@ scenario('VAULT_TOKEN is a child of the token that travels wrapped', async () =>
       });
       assert.equal(after.status, 403);
     },
-    { settings }
+    { settings: { ...settings, kernelTokenVariables: ['VAULT_TOKEN', 'NOTEBOOK_VAULT_TOKEN'] } }
   );
 });
 

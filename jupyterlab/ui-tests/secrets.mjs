@@ -246,3 +246,81 @@ scenario('ten thousand secrets stay smooth', async () => {
     { settings }
   );
 });
+
+scenario('the values of a .env file become a secret', () =>
+  as('management', async person => {
+    const { doubles } = await shared();
+    await person.signIn();
+    await person.row(STORE).click();
+    await person.panel.locator('[title="New secret"], [aria-label="New secret"]').first().click();
+    await person.panel.locator('[data-lk="path"]').fill('team/from-a-file');
+    await person.action('dotenv').click();
+    const text = 'export API_KEY="sk-1 \\"x\\""\nnonsense\nREGION=eu # here\n';
+    await person.panel
+      .locator('[data-lk="dotenv-file"]')
+      .setInputFiles({ name: '.env', mimeType: 'text/plain', buffer: Buffer.from(text) });
+    await person.panel.getByText('left out: line 2').waitFor();
+    await person.picture('dotenv');
+    await person.action('dotenv-take').click();
+    await person.action('save').click();
+    await person.notification('Saved');
+    const { data } = await doubles.call('GET', `${STORE}/data/team/from-a-file`);
+    assert.deepEqual(data.data, { API_KEY: 'sk-1 "x"', REGION: 'eu' });
+  })
+);
+
+scenario(
+  'everybody has a folder of their own at the top, without being let into what is above',
+  async () => {
+    const { doubles } = await shared();
+    const own = 'people/{{identity.entity.aliases.ACCESSOR.metadata.username}}';
+    const { data } = await doubles.call('GET', 'sys/auth');
+    const mine = own.replace('ACCESSOR', data['keycloak-oidc/'].accessor);
+    await doubles.call('PUT', 'sys/policies/acl/own', {
+      policy: `
+      path "${STORE}/data/${mine}/*" { capabilities = ["create", "read", "update"] }
+      path "${STORE}/metadata/${mine}/*" { capabilities = ["read", "list"] }
+      path "${STORE}/metadata/${mine}" { capabilities = ["list"] }`
+    });
+    await doubles.call('POST', `${STORE}/data/people/management/note`, {
+      data: { text: 'of another' }
+    });
+    const role = await doubles.role('own', { token_policies: ['own'] });
+    await as(
+      'reader',
+      async person => {
+        await person.signIn();
+        await person.openRow(`${STORE}/people/reader`, 'note');
+        await person.row('text').waitFor();
+        await person.picture('own-folder');
+        await person.inject('note');
+        assert.equal(
+          await person.run("import os; print(os.environ['TEXT'])"),
+          'line one\nline two ✓'
+        );
+        // A new one goes to the same place, and is shown there.
+        await person.row('note').click();
+        await person.panel
+          .locator('[title="New secret"], [aria-label="New secret"]')
+          .first()
+          .click();
+        await person.panel.locator('[data-lk="path"]').fill('people/reader/mine');
+        await person.panel.locator('[data-lk="field-name"]').fill('K');
+        await person.panel.locator('[data-lk="field-value"]').fill('v');
+        await person.action('save').click();
+        await person.notification('Saved');
+        assert.equal(await person.row('mine').getAttribute('aria-level'), '2');
+        // What is somebody else's stays theirs, by the policy.
+        await person.row(STORE).click();
+        await person.action('open-path').click();
+        const path = person.panel.locator('[data-lk="open-path-input"]');
+        await path.fill(`${STORE}/people/management/note`);
+        await path.press('Enter');
+        await person.panel.getByText('you may not read this').waitFor();
+        await person.action('forget').click();
+        await person.panel.getByText('Nothing yet').waitFor();
+      },
+      { settings: { ...role, folders: [`${STORE}/people/{name}`] } }
+    );
+  }
+);

@@ -143,6 +143,7 @@ scenario(
     });
   },
   {
+    all: true,
     needs: () =>
       needsWheel.needs() ?? (LATCHKEY_EXTENSION ? undefined : 'LATCHKEY_EXTENSION is not set')
   }
