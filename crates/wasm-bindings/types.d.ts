@@ -201,6 +201,8 @@ export interface BeginProvider extends LoginTarget {
   redirectUri: string;
   /** Scopes beside `openid`. */
   scopes?: readonly string[];
+  /** By which the provider signs ID tokens for this client (`ES256`, …): as it was registered. `RS256` where this is absent. */
+  algorithms?: readonly string[];
   /** Asks the provider not to show anything (`prompt=none`): for a hidden iframe. */
   silent?: boolean;
 }

@@ -4,6 +4,8 @@
 import type { JupyterFrontEnd } from '@jupyterlab/application';
 import type { ICommandPalette } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
+import { DisposableDelegate, DisposableSet, type IDisposable } from '@lumino/disposable';
+import type { ISignal } from '@lumino/signaling';
 
 import type { Actions } from './actions';
 import { keyIcon } from './icons';
@@ -40,18 +42,22 @@ export function addCommands(
   app: JupyterFrontEnd,
   parts: ICommandParts,
   palette: ICommandPalette | null
-): void {
+): IDisposable {
   const { latchkey, tree, notebooks, actions, trans, openPanel } = parts;
   const { commands } = app;
+  const added = new DisposableSet();
+  const add = (...command: Parameters<typeof commands.addCommand>) => {
+    added.add(commands.addCommand(...command));
+  };
 
-  commands.addCommand(CommandIDs.open, {
+  add(CommandIDs.open, {
     label: trans.__('Show the secrets'),
     caption: trans.__('Show the panel with your secrets from Vault or OpenBao'),
     icon: keyIcon,
     describedBy: NO_ARGUMENTS,
     execute: openPanel
   });
-  commands.addCommand(CommandIDs.signIn, {
+  add(CommandIDs.signIn, {
     label: trans.__('Sign in'),
     caption: trans.__('Sign in at Vault or OpenBao in the way that suits this page best'),
     icon: keyIcon,
@@ -65,14 +71,14 @@ export function addCommands(
       }
     }
   });
-  commands.addCommand(CommandIDs.signOut, {
+  add(CommandIDs.signOut, {
     label: trans.__('Sign out'),
     caption: trans.__('Forget the token, here and in the Vault'),
     describedBy: NO_ARGUMENTS,
     isEnabled: () => latchkey.identity !== undefined,
     execute: () => latchkey.signOut().catch(error => actions.report(error))
   });
-  commands.addCommand(CommandIDs.inject, {
+  add(CommandIDs.inject, {
     label: trans.__('Put the chosen secret into the kernel …'),
     caption: trans.__(
       'Set environment variables of the notebook in front from the secret that is chosen'
@@ -82,14 +88,14 @@ export function addCommands(
       (tree.selected?.kind === 'secret' || tree.selected?.kind === 'field') && !!notebooks.target,
     execute: () => (tree.selected ? actions.putIntoKernel(tree.selected) : undefined)
   });
-  commands.addCommand(CommandIDs.restore, {
+  add(CommandIDs.restore, {
     label: trans.__('Put the secrets back into the kernel'),
     caption: trans.__('Set again the variables that this notebook asked for before'),
     describedBy: NO_ARGUMENTS,
     isEnabled: () => !!notebooks.target,
     execute: () => (notebooks.target ? notebooks.restore(notebooks.target) : undefined)
   });
-  commands.addCommand(CommandIDs.forget, {
+  add(CommandIDs.forget, {
     label: trans.__('Take the secrets out of the kernel'),
     caption: trans.__('Remove the variables that this notebook asked for, and forget them'),
     describedBy: NO_ARGUMENTS,
@@ -99,14 +105,14 @@ export function addCommands(
         ? notebooks.forget(notebooks.target).catch(error => actions.report(error))
         : undefined
   });
-  commands.addCommand(CommandIDs.token, {
+  add(CommandIDs.token, {
     label: trans.__('Give the kernel a Vault token …'),
     caption: trans.__('Set VAULT_TOKEN to a child of your token, which travels wrapped'),
     describedBy: NO_ARGUMENTS,
     isEnabled: () => !!notebooks.target && latchkey.identity !== undefined,
     execute: () => actions.putToken()
   });
-  commands.addCommand(CommandIDs.doctor, {
+  add(CommandIDs.doctor, {
     label: trans.__('Check the set-up'),
     caption: trans.__(
       'Look at addresses, CORS, redirect address, scopes and clocks, and show each cure'
@@ -117,12 +123,15 @@ export function addCommands(
 
   const category = trans.__('Secrets');
   for (const command of Object.values(CommandIDs)) {
-    palette?.addItem({ command, category });
+    if (palette) {
+      added.add(palette.addItem({ command, category }));
+    }
   }
   const changed = () => commands.notifyCommandChanged();
-  // All of these live as long as the application.
-
-  latchkey.changed.connect(changed);
-
-  notebooks.changed.connect(changed);
+  const signals = [latchkey.changed, notebooks.changed, tree.changed];
+  for (const signal of signals as ISignal<unknown, void>[]) {
+    signal.connect(changed);
+    added.add(new DisposableDelegate(() => void signal.disconnect(changed)));
+  }
+  return added;
 }

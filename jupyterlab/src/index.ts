@@ -17,6 +17,7 @@ import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { IStateDB } from '@jupyterlab/statedb';
 import { IStatusBar } from '@jupyterlab/statusbar';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
+import { DisposableSet, type IDisposable } from '@lumino/disposable';
 import { ISecretsManager } from 'jupyter-secrets-manager';
 
 // The panel, its commands and the kernels that begin anew are there from the start. What is heavy, the engine, comes later.
@@ -29,7 +30,7 @@ import { VaultConnector } from './connector';
 import { Memory } from './kernel/memory';
 import { Notebooks } from './kernel/notebooks';
 import { Latchkey } from './latchkey';
-import { foldersFor } from './secrets/folders';
+import { foldersFor, placeOf } from './secrets/folders';
 import { SecretTree } from './secrets/tree';
 import { PLUGIN_ID, Settings } from './settings';
 import { ILatchkey } from './tokens';
@@ -37,6 +38,9 @@ import { VERSION } from './version';
 /* eslint-enable jupyter/prefer-lazy-imports */
 
 export { ILatchkey } from './tokens';
+
+/** What ends with the plugin. */
+let active: IDisposable | undefined;
 
 const plugin: JupyterFrontEndPlugin<ILatchkey> = {
   id: PLUGIN_ID,
@@ -98,16 +102,26 @@ const plugin: JupyterFrontEndPlugin<ILatchkey> = {
     notebooks.restored.connect((_, restored) => actions.tellRestored(restored), panel);
     app.shell.add(panel, labShell ? 'left' : 'right', { rank: 550 });
     restorer?.add(panel, PANEL_ID);
-    addCommands(app, { latchkey, tree, notebooks, actions, trans, openPanel }, palette);
-
+    const commands = { latchkey, tree, notebooks, actions, trans, openPanel };
+    const all = DisposableSet.from([
+      addCommands(app, commands, palette),
+      panel,
+      notebooks,
+      latchkey
+    ]);
+    active = all;
     if (statusBar) {
-      statusBar.registerStatusItem('jupyterlab-latchkey:status', {
-        item: new StatusWidget(latchkey, trans, openPanel),
-        align: 'right',
-        rank: 60,
-        isActive: () => settings.values.showStatus && latchkey.isConfigured,
-        activeStateChanged: settings.changed
-      });
+      const item = new StatusWidget(latchkey, trans, openPanel);
+      all.add(item);
+      all.add(
+        statusBar.registerStatusItem('jupyterlab-latchkey:status', {
+          item,
+          align: 'right',
+          rank: 60,
+          isActive: () => settings.values.showStatus && latchkey.isConfigured,
+          activeStateChanged: settings.changed
+        })
+      );
     }
     if (registry) {
       settings.follow(registry).catch(() => {
@@ -115,6 +129,10 @@ const plugin: JupyterFrontEndPlugin<ILatchkey> = {
       });
     }
     return latchkey;
+  },
+  deactivate: () => {
+    active?.dispose();
+    active = undefined;
   }
 };
 
@@ -137,9 +155,9 @@ const connector: JupyterFrontEndPlugin<void> = {
     }
     void registry.load(PLUGIN_ID).then(settings => {
       const path = settings.get('secretsManagerPath').composite as string;
-      const [mount, ...rest] = path.split('/').filter(Boolean);
-      if (mount && rest.length > 0) {
-        manager.setConnector(new VaultConnector(latchkey, { mount, folder: rest.join('/') }));
+      const { mount, path: folder } = placeOf(path, []);
+      if (mount && folder) {
+        manager.setConnector(new VaultConnector(latchkey, { mount, folder }));
       }
     });
   }

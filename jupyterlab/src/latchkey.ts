@@ -1,6 +1,7 @@
 /**
  * The session of this tab, and what keeps it alive.
  */
+import type { IDisposable } from '@lumino/disposable';
 import { Signal, type ISignal } from '@lumino/signaling';
 
 import { loadEngine, type Engine } from './engine';
@@ -17,7 +18,7 @@ const LOCK = 'jupyterlab-latchkey';
 export type Concern = 'needs-person' | 'lost';
 
 /** One session with one Vault. */
-export class Latchkey implements ILatchkey {
+export class Latchkey implements ILatchkey, IDisposable {
   constructor(readonly settings: Settings) {
     this.signIn = new SignInFlow(() => this.open(), settings);
     settings.changed.connect(this._onSettings, this);
@@ -148,7 +149,16 @@ export class Latchkey implements ILatchkey {
     this._changed.emit();
   }
 
+  get isDisposed(): boolean {
+    return this._isDisposed;
+  }
+
   dispose(): void {
+    if (this._isDisposed) {
+      return;
+    }
+    this._isDisposed = true;
+    this.settings.changed.disconnect(this._onSettings, this);
     for (const event of ['visibilitychange', 'pageshow', 'online']) {
       window.removeEventListener(event, this._wake);
       document.removeEventListener(event, this._wake);
@@ -208,6 +218,7 @@ export class Latchkey implements ILatchkey {
   private _session: Engine.Session | undefined;
   private _keeper: Engine.Keeper | undefined;
   private _unsubscribe: (() => void) | undefined;
+  private _isDisposed = false;
   private _opened = '';
   private _mayGreet = true;
 }

@@ -18,6 +18,7 @@ export interface ISettings {
   issuer: string;
   clientId: string;
   scopes: string[];
+  algorithms: string[];
   redirectUri: string;
   hubIdTokenUrl: string;
   signInSilently: boolean;
@@ -42,6 +43,7 @@ export const DEFAULTS: Readonly<ISettings> = {
   issuer: '',
   clientId: '',
   scopes: [],
+  algorithms: [],
   redirectUri: '',
   hubIdTokenUrl: '',
   signInSilently: true,

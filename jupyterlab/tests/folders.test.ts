@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { foldersFor } from '../src/secrets/folders';
+import { foldersFor, placeOf } from '../src/secrets/folders';
 
 const paths = (name: string, patterns: string[], mounts: string[] = ['secret']) =>
   foldersFor(name, patterns, mounts).map(({ mount, path }) => `${mount}:${path}`);
@@ -29,4 +29,10 @@ test('a store may have slashes in its name, and a store alone is no folder', () 
     'other:x/'
   ]);
   assert.deepEqual(paths('ada', ['secret', '', '/']), []);
+});
+
+test('what people write is taken apart, with or without slashes around it', () => {
+  assert.deepEqual(placeOf(' /secret/team/app/ ', []), { mount: 'secret', path: 'team/app' });
+  assert.deepEqual(placeOf('team/kv/app', ['team/kv']), { mount: 'team/kv', path: 'app' });
+  assert.deepEqual(placeOf('secret', ['secret']), { mount: 'secret', path: '' });
 });

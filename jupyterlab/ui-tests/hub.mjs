@@ -26,11 +26,16 @@ const PLACES = {
   }
 };
 
+/** Without our handler a tab reads the whole of `auth_state`. */
+const WITHOUT_HANDLER = ' without a handler';
+
 const hubs = new Map();
 
 function theHub(place) {
   if (!hubs.has(place)) {
-    hubs.set(place, begin(`hub-${hubs.size + 1}`, PLACES[place]));
+    const { venv, hasServers } = PLACES[place] ?? PLACES[''];
+    const hasHandler = place !== WITHOUT_HANDLER;
+    hubs.set(place, begin(`hub-${hubs.size + 1}`, { venv, hasServers, hasHandler }));
   }
   return hubs.get(place);
 }
@@ -65,7 +70,7 @@ async function theBackend(name, url, hasServers) {
   return servers;
 }
 
-async function begin(name, { venv, hasServers }) {
+async function begin(name, { venv, hasServers, hasHandler }) {
   const [port, hubPort, apiPort] = [await freePort(), await freePort(), await freePort()];
   const url = `http://localhost:${port}`;
   const backend = await theBackend(name, url, hasServers);
@@ -76,7 +81,7 @@ async function begin(name, { venv, hasServers }) {
   fs.mkdirSync(config, { recursive: true });
   const settings = backend.settings({
     jwtRole: '',
-    hubIdTokenUrl: '/hub/api/latchkey/id-token',
+    hubIdTokenUrl: hasHandler ? '/hub/api/latchkey/id-token' : '',
     redirectUri: '/hub/static/latchkey/callback.html'
   });
   const all = {
@@ -105,6 +110,7 @@ async function begin(name, { venv, hasServers }) {
     'c.GenericOAuthenticator.allow_all = True',
     'c.GenericOAuthenticator.auto_login = True',
     "c.JupyterHub.spawner_class = 'simple'",
+    'c.JupyterHub.allow_named_servers = True',
     `c.SimpleLocalProcessSpawner.home_dir_template = ${JSON.stringify(path.join(home, 'people'))} + '/{username}'`,
     "c.Spawner.default_url = '/lab'",
     "c.Spawner.args = ['--allow-root', '--LabApp.expose_app_in_browser=True']",
@@ -112,7 +118,7 @@ async function begin(name, { venv, hasServers }) {
     'c.Spawner.http_timeout = 120',
     `c.Spawner.environment = {'JUPYTER_CONFIG_DIR': ${JSON.stringify(path.join(home, 'config'))}}`,
     'from latchkey_hub import configure',
-    'configure(c)',
+    hasHandler ? 'configure(c)' : 'configure(c, handler=False)',
     ''
   ];
   const file = path.join(home, 'jupyterhub_config.py');
@@ -322,6 +328,66 @@ for (const [place, { venv, hasServers, all }] of Object.entries(PLACES)) {
   );
 }
 
+const needsProxy = {
+  needs: () => (fs.existsSync(proxy) ? undefined : 'configurable-http-proxy is not installed')
+};
+
+scenario(
+  'on a hub without our handler the ID token is read from auth_state, by the tab and not by the kernel',
+  () =>
+    atHub(WITHOUT_HANDLER, 'reader', async (person, hub, tokens) => {
+      const before = person.requests.length;
+      await person.showPanel();
+      await person.signedIn();
+      await person.panel.getByText('by the hub').waitFor();
+      const asked = person.requests.slice(before).map(({ url }) => new URL(url).pathname);
+      assert.ok(asked.includes('/hub/api/users/reader'), asked.join('\n'));
+      await person.command('notebook:create-new', { kernelName: 'python3' });
+      await person.page.waitForFunction(
+        () =>
+          window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'
+      );
+      const fromKernel = await person.run(
+        'import os, json, urllib.request\n' +
+          "request = urllib.request.Request(os.environ['JUPYTERHUB_API_URL'] + '/users/reader')\n" +
+          "request.add_header('Authorization', 'token ' + os.environ['JUPYTERHUB_API_TOKEN'])\n" +
+          "print(json.load(urllib.request.urlopen(request)).get('auth_state'))"
+      );
+      assert.equal(fromKernel, 'None');
+      assertNowhere([...tokens], {
+        'the logs of the hub and of the servers': logOf(hub),
+        'the files of the hub and of its people': everything(hub.home),
+        ...(await placesOf(person))
+      });
+    }),
+  { ...needsProxy, all: true }
+);
+
+scenario(
+  'on a named server people sign in by the hub and in a window, by the same address as anywhere',
+  () =>
+    atHub('', 'management', async person => {
+      await person.page.goto(`${person.lab.url}/hub/spawn/management/second`);
+      await person.page.waitForURL(url => url.pathname.includes('/user/management/second/lab'), {
+        timeout: 120_000
+      });
+      await inLab(person);
+      await person.showPanel();
+      await person.signedIn();
+      await person.panel.getByText('by the hub').waitFor();
+      await person.action('sign-out').click();
+      await person.showWays();
+      await person.windowFrom(() => person.panel.locator('[data-way="vault"]').click());
+      await person.signedIn();
+      await person.panel.getByText('through the Vault').waitFor();
+      assert.ok(codesAt(person, '/hub/static/latchkey/').length > 0);
+      const config = () =>
+        JSON.parse(document.getElementById('jupyter-config-data').textContent).hubServerName;
+      assert.equal(await person.page.evaluate(config), 'second');
+    }),
+  { ...needsProxy, all: true }
+);
+
 scenario(
   'a code that went through the hub is of no use to whoever reads it in the log',
   () =>
@@ -364,7 +430,7 @@ scenario(
       }
       await set({});
     }),
-  { needs: () => (fs.existsSync(proxy) ? undefined : 'configurable-http-proxy is not installed') }
+  needsProxy
 );
 
 function slug(place) {

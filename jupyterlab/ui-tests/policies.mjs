@@ -128,7 +128,8 @@ scenario(
         settings: await doubles.role('short', { token_ttl: 12, token_max_ttl: 12 })
       })
     );
-  }
+  },
+  { all: true }
 );
 
 for (const [what, script, engine] of [

@@ -290,7 +290,9 @@ scenario(
       'reader',
       async person => {
         await person.signIn();
-        await person.openRow(`${STORE}/people/reader`, 'note');
+        // It is open, since it is theirs.
+      await person.row('note').waitFor();
+      await person.openRow('people/reader', 'note');
         await person.row('text').waitFor();
         await person.picture('own-folder');
         await person.inject('note');

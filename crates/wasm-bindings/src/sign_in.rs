@@ -9,7 +9,9 @@ use std::time::SystemTime;
 
 use js_sys::Promise;
 use latchkey_oidc_flow::oob::Pasted;
-use latchkey_oidc_flow::{CallbackParams, CallbackProblem, Client, Error as OidcError, Pending, Prompt};
+use latchkey_oidc_flow::{
+    Algorithm, CallbackParams, CallbackProblem, Client, Error as OidcError, Pending, Prompt,
+};
 use latchkey_transport::{Secret, SystemRandom};
 use latchkey_vault_client::auth::{AuthUrl, ClientNonce};
 use serde_json::Value;
@@ -71,7 +73,12 @@ impl PendingSignIn {
         let (target, redirect_uri) = (Target::read(begin)?, begin.text("redirectUri")?);
         let (client_id, scopes) = (begin.text("clientId")?, begin.texts("scopes")?);
         let provider = session.provider(&begin.text("issuer")?).await?;
-        let client = Client::new(provider, client_id);
+        let mut client = Client::new(provider, client_id);
+        let algorithms = begin.texts("algorithms")?;
+        if !algorithms.is_empty() {
+            // One that is not known is not expected either: what it signed is refused.
+            client = client.with_algorithms(algorithms.iter().filter_map(|name| Algorithm::from_name(name)));
+        }
         let mut authorize = client.authorize(redirect_uri);
         for scope in scopes.iter().filter(|scope| *scope != "openid") {
             authorize = authorize.with_scope(scope);

@@ -52,7 +52,9 @@ const BUNDLERS = {
       mode: 'production',
       context: app,
       entry: './page.js',
-      output: { path: folder, filename: 'main.js' }
+      output: { path: folder, filename: 'main.js' },
+      // It would warn of the engine, which is loaded late.
+      performance: { hints: false }
     });
     const stats = await promisify(compiler.run.bind(compiler))();
     assert(!stats.hasErrors() && !stats.hasWarnings(), stats.toString('errors-warnings'));

@@ -63,7 +63,7 @@ async function types() {
   const file = join(PACKAGE, 'index.d.ts');
   await report('types::the_compiler_takes_them_and_a_program_that_uses_them', async () => {
     const options = { strict: true, noEmit: true, target: ts.ScriptTarget.ES2018, module: ts.ModuleKind.ESNext,
-      moduleResolution: ts.ModuleResolutionKind.Bundler, lib: ['lib.es2022.d.ts', 'lib.dom.d.ts'], paths: { 'latchkey-wasm': [file] } };
+      moduleResolution: ts.ModuleResolutionKind.Bundler, lib: ['lib.es2022.d.ts', 'lib.dom.d.ts'], types: [], paths: { 'latchkey-wasm': [file] } };
     const program = ts.createProgram([file, new URL('usage.ts', import.meta.url).pathname], options);
     const found = ts.getPreEmitDiagnostics(program);
     if (found.length) throw new Error(ts.formatDiagnostics(found, { getCanonicalFileName: name => name, getCurrentDirectory: () => '', getNewLine: () => '\n' }));

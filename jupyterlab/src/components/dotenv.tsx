@@ -34,7 +34,7 @@ export function Dotenv({ onValues }: IDotenvProps): JSX.Element {
           rows={4}
           autoComplete="off"
           spellCheck={false}
-          placeholder="OPENAI_API_KEY=…"
+          placeholder={'OPENAI_API_KEY=…'}
           data-lk="dotenv-text"
           onChange={event => setText(event.target.value)}
         />

@@ -13,6 +13,7 @@ import * as React from 'react';
 
 import { describe } from '../errors';
 import { keyIcon } from '../icons';
+import { placeOf } from '../secrets/folders';
 import type { INode } from '../secrets/tree';
 import { PanelContext, useClock, usePanel, useSignal, type IPanel } from './context';
 import { Editor, type IEditing } from './editor';
@@ -341,12 +342,8 @@ function OpenPath({ onDone }: { onDone: () => void }): JSX.Element {
   );
 
   async function open(): Promise<void> {
-    const clean = text.trim().replace(/^\/+|\/+$/g, '');
-    // A store may have slashes in its name: the longest one that fits.
-    const mounts = tree.rows.map(({ node }) => node.mount);
-    const known = [...new Set(mounts)].filter(mount => clean.startsWith(mount + '/'));
-    const mount = known.sort((a, b) => b.length - a.length)[0] ?? clean.split('/')[0];
-    const path = clean.slice(mount.length + 1);
+    const mounts = new Set(tree.rows.map(({ node }) => node.mount));
+    const { mount, path } = placeOf(text, [...mounts]);
     if (!path) {
       return;
     }

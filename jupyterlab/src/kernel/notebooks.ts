@@ -6,6 +6,7 @@ import type { IConsoleTracker } from '@jupyterlab/console';
 import { ServerConnection, type Kernel, type ServiceManager } from '@jupyterlab/services';
 import type { INotebookTracker } from '@jupyterlab/notebook';
 import { URLExt } from '@jupyterlab/coreutils';
+import type { IDisposable } from '@lumino/disposable';
 import { Signal, type ISignal } from '@lumino/signaling';
 import type { Widget } from '@lumino/widgets';
 
@@ -28,7 +29,7 @@ export type Restored =
   | { readonly kind: 'failed'; readonly target: ITarget; readonly error: unknown };
 
 /** Follows the notebooks and consoles of the page. */
-export class Notebooks {
+export class Notebooks implements IDisposable {
   constructor(
     private readonly _latchkey: Latchkey,
     private readonly _memory: Memory,
@@ -122,7 +123,13 @@ export class Notebooks {
     }
   }
 
+  get isDisposed(): boolean {
+    return this._isDisposed;
+  }
+
+  /** Hears of nothing any more: its own signals, and those that it follows. */
   dispose(): void {
+    this._isDisposed = true;
     Signal.clearData(this);
   }
 
@@ -202,6 +209,7 @@ export class Notebooks {
   private readonly _followed = new WeakSet<ISessionContext>();
   private readonly _waiting = new Set<ISessionContext>();
   private _current: Widget | undefined;
+  private _isDisposed = false;
 }
 
 function kernelOf(target: ITarget): Kernel.IKernelConnection {

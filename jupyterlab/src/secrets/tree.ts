@@ -4,7 +4,7 @@
 import { Signal, type ISignal } from '@lumino/signaling';
 
 import type { Engine } from '../engine';
-import type { IFolder } from './folders';
+import type { IPlace } from './folders';
 
 /** What a row stands for. */
 export type NodeKind = 'mount' | 'folder' | 'secret' | 'field';
@@ -51,7 +51,7 @@ export class SecretTree {
   constructor(
     private readonly _secrets: SecretsSource,
     private readonly _extraMounts: () => readonly string[],
-    private readonly _folders: (mounts: readonly string[]) => readonly IFolder[]
+    private readonly _folders: (mounts: readonly string[]) => readonly IPlace[]
   ) {}
 
   get changed(): ISignal<this, void> {
@@ -357,9 +357,9 @@ function make(
 
 const PINNED = 'pinned:';
 
-/** A folder at the top of the tree, whose whole path is its name. */
-function pinned({ mount, path }: IFolder): INode {
-  const node = make('folder', mount, path, `${mount}/${path.replace(/\/$/, '')}`, undefined);
+/** A folder at the top of the tree, called by its whole path in the store. */
+function pinned({ mount, path }: IPlace): INode {
+  const node = make('folder', mount, path, path.replace(/\/$/, ''), undefined);
   return { ...node, id: PINNED + node.id };
 }
 

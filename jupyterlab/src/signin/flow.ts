@@ -220,7 +220,7 @@ export class SignInFlow {
     way: WayId,
     silent: boolean
   ): Promise<Engine.PendingSignIn> {
-    const { oidcMount, oidcRole, jwtMount, jwtRole, issuer, clientId, scopes } =
+    const { oidcMount, oidcRole, jwtMount, jwtRole, issuer, clientId, scopes, algorithms } =
       this._settings.values;
     const address = way === 'paste' ? OUT_OF_BAND : redirectUri(this._settings.values);
     if (way === 'vault' || (way === 'paste' && oidcMount)) {
@@ -237,6 +237,7 @@ export class SignInFlow {
       issuer,
       clientId,
       scopes,
+      algorithms,
       redirectUri: address,
       silent
     });

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
-use serde_json::{Value, json};
 use wasm_bindgen_cli_support::Bindgen;
 
 use super::codes::Codes;
@@ -202,29 +201,29 @@ fn copy_sources(project: &Project, folder: &Path) -> Result<()> {
     for licence in ["LICENSE-APACHE", "LICENSE-MIT"] {
         fs::copy(source.join(licence), folder.join(licence))?;
     }
-    let manifest = manifest(&project.metadata()?.version_of("latchkey-wasm-bindings")?);
-    Ok(fs::write(folder.join("package.json"), format!("{manifest:#}\n"))?)
+    let version = project.metadata()?.version_of("latchkey-wasm-bindings")?;
+    Ok(fs::write(folder.join("package.json"), MANIFEST.replace("VERSION", &version))?)
 }
 
-fn manifest(version: &str) -> Value {
-    json!({
-        "name": "latchkey-wasm",
-        "version": version,
-        "description": "Sign in with an identity provider, a hub or a Vault, read and write secrets, keep the token alive: Latchkey for browsers",
-        "keywords": ["vault", "openbao", "oidc", "secrets", "jupyter", "wasm"],
-        "license": "MIT OR Apache-2.0",
-        "type": "module",
-        "types": "./index.d.ts",
-        "main": "./index.js",
-        "exports": {
-            ".": { "types": "./index.d.ts", "node": "./node.js", "default": "./index.js" },
-            "./engine_bg.wasm": "./engine_bg.wasm",
-            "./package.json": "./package.json",
-        },
-        "sideEffects": false,
-        "engines": { "node": ">=20" },
-    })
+/// Written as text: in `exports` the first condition that holds is taken, and a map of `serde_json` is sorted by name.
+const MANIFEST: &str = r#"{
+  "name": "latchkey-wasm",
+  "version": "VERSION",
+  "description": "Sign in with an identity provider, a hub or a Vault, read and write secrets, keep the token alive: Latchkey for browsers",
+  "keywords": ["vault", "openbao", "oidc", "secrets", "jupyter", "wasm"],
+  "license": "MIT OR Apache-2.0",
+  "type": "module",
+  "types": "./index.d.ts",
+  "main": "./index.js",
+  "exports": {
+    ".": { "types": "./index.d.ts", "node": "./node.js", "default": "./index.js" },
+    "./engine_bg.wasm": "./engine_bg.wasm",
+    "./package.json": "./package.json"
+  },
+  "sideEffects": false,
+  "engines": { "node": ">=20" }
 }
+"#;
 
 fn recreate(folder: &Path) -> Result<()> {
     if folder.exists() {
