@@ -3,6 +3,7 @@
 use std::fmt;
 
 use latchkey_transport::{Secret, json};
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
@@ -54,16 +55,18 @@ impl fmt::Debug for AuthState {
 
 /// oauthenticator writes a list, and a text before its version 16.
 fn scopes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Scopes {
-        List(Vec<String>),
-        Text(String),
-        Nothing(()),
+    let unexpected = || D::Error::custom("the scopes are neither a list nor a text");
+    let json::Any(scopes) = json::Any::deserialize(deserializer)?;
+    match scopes {
+        Value::Null => Ok(Vec::new()),
+        Value::String(text) => Ok(text.split_ascii_whitespace().map(str::to_owned).collect()),
+        Value::Array(list) => list
+            .into_iter()
+            .map(|scope| match scope {
+                Value::String(scope) => Ok(scope),
+                _ => Err(unexpected()),
+            })
+            .collect(),
+        _ => Err(unexpected()),
     }
-    Ok(match Scopes::deserialize(deserializer)? {
-        Scopes::List(scopes) => scopes,
-        Scopes::Text(text) => text.split_ascii_whitespace().map(str::to_owned).collect(),
-        Scopes::Nothing(()) => Vec::new(),
-    })
 }

@@ -153,12 +153,12 @@ impl Client {
         // A proof is good for one request.
         let replay = if exchange.replay() == Replay::Never { Replay::Never } else { Replay::AfterRefusal };
         exchange.form_mut().prove(dpop, now).await?;
-        let mut reply = transport.deliver(replay, || exchange.request()).await?;
+        let mut reply = transport.deliver(replay, &|| exchange.request()).await?;
         let address = exchange.form_mut().address().clone();
         if dpop.heard(&address, &reply) && wants_nonce(&reply) {
             exchange.form_mut().authenticate(self.authentication(now).await?);
             exchange.form_mut().prove(dpop, now).await?;
-            reply = transport.deliver(replay, || exchange.request()).await?;
+            reply = transport.deliver(replay, &|| exchange.request()).await?;
             dpop.heard(&address, &reply);
         }
         exchange.receive(reply)

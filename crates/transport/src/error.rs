@@ -1,6 +1,7 @@
 //! What can go wrong between a request and its reply.
 
 use std::error::Error as StdError;
+use std::fmt;
 use std::time::Duration;
 
 /// The cause as the engine told it. It never holds an address's query, a header or a body.
@@ -50,7 +51,7 @@ pub enum Error {
     },
 
     /// Time: the call took longer than its limit. Whether the server acted is not known.
-    #[error("{host} did not answer within {} s", limit.as_secs_f32())]
+    #[error("{host} did not answer within {} s", Seconds(*limit))]
     TimedOut {
         /// The host, with its port if one was named.
         host: String,
@@ -88,6 +89,19 @@ impl Error {
             Self::Lost { .. } => "transport_lost",
             Self::TimedOut { .. } => "transport_timed_out",
             Self::ReplyTooLarge { .. } => "transport_reply_too_large",
+        }
+    }
+}
+
+/// Seconds with a fraction where there is one. A float's own `Display` is four kilobytes of a browser's engine.
+struct Seconds(Duration);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}", self.0.as_secs())?;
+        match self.0.subsec_millis() {
+            0 => Ok(()),
+            millis => formatter.write_str(format!(".{millis:03}").trim_end_matches('0')),
         }
     }
 }
@@ -150,5 +164,16 @@ impl std::fmt::Display for TlsProblem {
             Self::ClientCertificate => "it did not accept our client certificate",
             Self::Handshake => "the handshake failed (is it a TLS port?)",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_told_in_seconds_with_a_fraction_where_there_is_one() {
+        let told = |millis| Seconds(Duration::from_millis(millis)).to_string();
+        assert_eq!([30_000, 1_500, 250, 70, 1, 0].map(told), ["30", "1.5", "0.25", "0.07", "0.001", "0"]);
     }
 }

@@ -32,7 +32,7 @@ pub use message::{Body, Method, Reply, Request};
 pub use random::{Random, RandomUnavailable};
 pub use replay::Replay;
 pub use secret::Secret;
-pub use transport::{MaybeSend, MaybeSync, Perform, SharedTransport, Transport};
+pub use transport::{Build, MaybeSend, MaybeSync, Perform, SharedTransport, Transport};
 
 #[cfg(feature = "system-random")]
 pub use random::SystemRandom;

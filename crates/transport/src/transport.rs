@@ -66,6 +66,14 @@ impl<T: Transport + ?Sized> Transport for Arc<T> {
     }
 }
 
+/// What makes a request, once for each time that it is sent.
+#[cfg(not(target_arch = "wasm32"))]
+pub type Build<'a> = dyn Fn() -> Request + Sync + 'a;
+
+/// What makes a request, once for each time that it is sent.
+#[cfg(target_arch = "wasm32")]
+pub type Build<'a> = dyn Fn() -> Request + 'a;
+
 /// The async half of an [`Exchange`]: one line on every [`Transport`].
 pub trait Perform: Transport {
     /// Sends what the exchange asks for and lets it read the reply.
@@ -80,16 +88,17 @@ pub trait Perform: Transport {
         E::Error: MaybeSend,
     {
         async move {
-            let reply = self.deliver(exchange.replay(), || exchange.request()).await?;
+            let reply = self.deliver(exchange.replay(), &|| exchange.request()).await?;
             exchange.receive(reply)
         }
     }
 
     /// Sends a request that `build` makes, and makes it anew where `replay` allows a second attempt.
-    fn deliver<F>(&self, replay: Replay, build: F) -> impl Future<Output = Result<Reply, Error>> + MaybeSend
-    where
-        F: Fn() -> Request + MaybeSend,
-    {
+    fn deliver(
+        &self,
+        replay: Replay,
+        build: &Build<'_>,
+    ) -> impl Future<Output = Result<Reply, Error>> + MaybeSend {
         async move {
             match self.send(build()).await {
                 Err(error) if replay.allows(&error) => self.send(build()).await,

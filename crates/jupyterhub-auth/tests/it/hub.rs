@@ -120,6 +120,17 @@ fn scopes_may_be_one_text_and_may_be_missing() {
 }
 
 #[test]
+fn scopes_of_another_kind_are_no_answer() {
+    for scope in [json!(7), json!([7]), json!({ "openid": true })] {
+        let mut state = auth_state("x");
+        state["scope"] = scope;
+        let reply = Reply::new(200, user(Some(state)).to_string());
+        let error = hub().user("reader").unwrap().receive(reply).unwrap_err();
+        assert_eq!(error.code(), "hub_malformed_reply");
+    }
+}
+
+#[test]
 fn a_key_that_is_not_there_is_a_missing_scope_and_says_where_to_set_it() {
     let body = user(None);
     for (holder, setting) in

@@ -24,7 +24,7 @@ async fn a_lost_reply_is_asked_for_once_more_only_where_that_is_harmless() {
         let transport = ReqwestTransport::new().unwrap();
         let origin = suite::Origin::start().await.unwrap();
         let address = &origin.grounds().origin;
-        let outcome = transport.deliver(replay, || Request::new(Method::Post, "/drop").at(address)).await;
+        let outcome = transport.deliver(replay, &|| Request::new(Method::Post, "/drop").at(address)).await;
         assert!(matches!(outcome, Err(Error::Lost { .. })), "{outcome:?}");
         let seen = transport.send(Request::new(Method::Get, "/hits/drop").at(address)).await.unwrap();
         assert_eq!(seen.body(), hits.as_bytes(), "{replay:?}");
