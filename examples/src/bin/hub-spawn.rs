@@ -84,7 +84,8 @@ async fn answer(
     let mut start = Start::default();
 
     let secret = asked.client_secret.as_ref();
-    let sign_in = SignIn::new(&config.provider, secret, limit, arguments.dry_run);
+    let to_provider = config.provider.transport()?;
+    let sign_in = SignIn::new(&config.provider, to_provider.clone(), secret, limit, arguments.dry_run);
     let signed_in = match &asked.auth_state {
         Some(state) => sign_in.of(&asked.user, state).await?,
         None => SignedIn::Stop(Page::new(Reason::NotSignedIn)),
@@ -125,7 +126,9 @@ async fn answer(
         plan(arguments, "vault", &format!("to ask {}", vault.address))?;
         return Ok(Ok(start));
     }
-    let handed = hand_over(vault, &asked.user, token.as_deref(), start.environment, limit).await;
+    let to_vault = vault.transport(&config.provider, &to_provider)?;
+    let token = token.as_deref();
+    let handed = hand_over(vault, to_vault, &asked.user, token, start.environment, limit).await;
     let Handed { environment, file, without } = match handed {
         Ok(handed) => handed,
         Err(page) => return Ok(Err(page)),

@@ -6,7 +6,7 @@ use latchkey_jupyterhub_auth::{AuthState, Decision, Known, Page, Reason, Session
 use latchkey_oidc_flow::{
     Client, Error, Grant, IdToken, IdTokenProblem, Misbehaviour, Provider, VerifiedIdToken,
 };
-use latchkey_transport::Secret;
+use latchkey_transport::{Secret, SharedTransport};
 use tokio::time::timeout;
 use tracing::{info, warn};
 
@@ -16,6 +16,7 @@ use crate::Failure;
 /// Looks at sign-ins of one client of one provider.
 pub struct SignIn<'a> {
     config: &'a ProviderConfig,
+    transport: SharedTransport,
     client_secret: Option<&'a Secret>,
     limit: Duration,
     dry_run: bool,
@@ -37,21 +38,22 @@ pub enum SignedIn {
 }
 
 impl<'a> SignIn<'a> {
-    /// Takes what the hub knows of its client, and how long the provider may take for everything.
+    /// Takes the way to the provider, what the hub knows of its client, and how long the provider may take for everything.
     pub fn new(
         config: &'a ProviderConfig,
+        transport: SharedTransport,
         client_secret: Option<&'a Secret>,
         limit: Duration,
         dry_run: bool,
     ) -> Self {
-        Self { config, client_secret, limit, dry_run }
+        Self { config, transport, client_secret, limit, dry_run }
     }
 
     /// Looks at a sign-in, refreshes it where that is due, and tells the hub of new tokens at once.
     ///
     /// # Errors
     ///
-    /// Where the hub does not listen any more, or the configuration is wrong.
+    /// Where the hub does not listen any more.
     pub async fn of(&self, user: &str, state: &AuthState) -> Result<SignedIn, Failure> {
         let policy = self.config.policy();
         let mut run = Run { token: None, access_token: state.access_token.clone(), client: None };
@@ -84,7 +86,7 @@ impl<'a> SignIn<'a> {
         };
         let text = state.id_token.as_ref().filter(|text| !text.is_empty());
         if let Some(text) = text {
-            match Provider::discover(self.config.issuer(), self.config.transport()?).await {
+            match Provider::discover(self.config.issuer(), self.transport.clone()).await {
                 Ok(provider) => {
                     let client = Client::new(provider, self.config.client_id());
                     let client = match self.client_secret {

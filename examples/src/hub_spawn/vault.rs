@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use latchkey_jupyterhub_auth::{EnvironmentProblem, Page, Reason, ServerEnvironment};
 use latchkey_oidc_flow::VerifiedIdToken;
-use latchkey_transport::Secret;
+use latchkey_transport::{Secret, SharedTransport};
 use latchkey_vault_client::secret_store::{Layout, UserName, UserTokens};
 use latchkey_vault_client::{Error, LoginProblem, Read, Vault};
 use tokio::time::timeout;
@@ -32,13 +32,14 @@ pub struct Handed {
 /// The page that the person is shown.
 pub async fn hand_over(
     config: &VaultConfig,
+    transport: SharedTransport,
     user: &str,
     token: Option<&VerifiedIdToken>,
-    environment: ServerEnvironment,
+    before: ServerEnvironment,
     limit: Duration,
 ) -> Result<Handed, Page> {
-    let before = environment.clone();
-    let got = timeout(limit, get(config, user, token, environment)).await;
+    let vault = Vault::new(config.address.clone(), transport);
+    let got = timeout(limit, get(config, vault, user, token, before.clone())).await;
     let problem = match got {
         Ok(Ok(handed)) => return Ok(handed),
         Ok(Err(problem)) => problem,
@@ -88,11 +89,11 @@ impl From<EnvironmentProblem> for Problem {
 
 async fn get(
     config: &VaultConfig,
+    vault: Vault,
     user: &str,
     token: Option<&VerifiedIdToken>,
     environment: ServerEnvironment,
 ) -> Result<Handed, Problem> {
-    let vault = Vault::new(config.address.clone(), config.transport()?);
     let vault = vault.with_namespace(config.namespace.as_deref().unwrap_or_default())?;
     let mut handed =
         Handed { environment: environment.with_vault_address(&config.address)?, file: None, without: None };
