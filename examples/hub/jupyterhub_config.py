@@ -37,11 +37,12 @@ c.JupyterHub.load_roles = [
 ]
 
 # Keeps the hub's own token of Vault alive, as long as the hub runs.
+VAULT = ("VAULT_ADDR", "VAULT_CACERT", "VAULT_NAMESPACE")
 if "VAULT_TOKEN_FILE" in os.environ:
     c.JupyterHub.services = [
         {
             "name": "keep-token",
             "command": [os.environ.get("KEEP_TOKEN", "keep-token"), "--token-file", os.environ["VAULT_TOKEN_FILE"]],
-            "environment": {"VAULT_ADDR": os.environ["VAULT_ADDR"]},
+            "environment": {name: value for name, value in os.environ.items() if name in VAULT},
         }
     ]
