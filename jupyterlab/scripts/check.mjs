@@ -39,6 +39,9 @@ for (const locale of fs.readdirSync(path.join(root, 'jupyterlab_latchkey/locale'
   for (const text of used) {
     if (!words[text]?.every(each => each !== '')) {
       problems.push(`${locale} lacks: ${text}`);
+    } else if (counted.has(text) && words[text].length < 2) {
+      // Lab leaves a counted sentence with one form alone, even where a language has but one.
+      problems.push(`${locale} counts in one form: ${text}`);
     } else if (!counted.has(text) && places(words[text][0]) !== places(text)) {
       problems.push(`${locale} has other places for values in: ${text}`);
     }

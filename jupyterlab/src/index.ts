@@ -71,6 +71,7 @@ const plugin: JupyterFrontEndPlugin<ILatchkey> = {
     statusBar: IStatusBar | null,
     labShell: ILabShell | null
   ): ILatchkey => {
+    const { languageCode } = translator ?? nullTranslator;
     const trans = (translator ?? nullTranslator).load('jupyterlab_latchkey');
     const settings = new Settings();
     const latchkey = new Latchkey(settings);
@@ -96,7 +97,14 @@ const plugin: JupyterFrontEndPlugin<ILatchkey> = {
       openPanel,
       version: VERSION
     });
-    const panel = new PanelWidget({ latchkey, tree, notebooks, trans, actions });
+    const panel = new PanelWidget({
+      latchkey,
+      tree,
+      notebooks,
+      trans,
+      language: languageCode,
+      actions
+    });
     latchkey.ask = openPanel;
     latchkey.concern.connect((_, concern) => actions.tellConcern(concern), panel);
     notebooks.restored.connect((_, restored) => actions.tellRestored(restored), panel);

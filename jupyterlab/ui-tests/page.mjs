@@ -15,7 +15,7 @@ export function place(notebook) {
 }
 
 /** Generous, for a machine that others use too. */
-const TIMEOUT = 40_000;
+const TIMEOUT = 60_000;
 
 /** A browser profile of its own, which listens for everything that must not hold a secret. */
 export class Person {
@@ -269,6 +269,23 @@ export class Person {
       const name = 'jupyterlab-latchkey:ILatchkey';
       return app.resolveRequiredService([...services.keys()].find(key => key.name === name));
     });
+  }
+
+  /** Nothing that the panel says is wider than the panel. */
+  async fits() {
+    const wide = await this.panel.evaluate(panel => {
+      const { right } = panel.getBoundingClientRect();
+      const all = [...panel.querySelectorAll('button, h2, h3, p, label, input, textarea, summary')];
+      return all
+        .filter(each => each.checkVisibility())
+        .filter(
+          each =>
+            each.getBoundingClientRect().right > right ||
+            (each.matches('button, summary') && each.scrollWidth > each.clientWidth)
+        )
+        .map(each => each.outerHTML);
+    });
+    assert.deepEqual(wide, []);
   }
 
   async picture(name, target = this.page) {

@@ -205,19 +205,37 @@ scenario('the check of the set-up names what is wrong and its cure', async () =>
   assert.ok(doubles);
 });
 
-for (const [locale, words] of [
-  ['ko_KR', ['로그인', '다른 로그인 방법']],
-  ['ru_RU', ['Войти', 'Другие способы входа']]
+for (const [locale, words, minutes] of [
+  ['ko_KR', ['로그인', '다른 로그인 방법'], /\d+분/],
+  ['ru_RU', ['Войти', 'Другие способы входа'], /\d+ минут/]
 ]) {
-  scenario(`the panel speaks ${locale}`, () =>
+  scenario(`the panel speaks ${locale}, and no word is too long for it`, () =>
     as(
       'reader',
       async person => {
-        await person.showPanel();
+        await person.showWays();
         for (const word of words) {
           await person.panel.getByText(word, { exact: true }).first().waitFor();
         }
+        await person.fits();
         await person.picture(`in-${locale}`);
+        await person.signIn();
+        await person.panel.locator('.lk-left', { hasText: minutes }).waitFor();
+        await person.openRow(STORE, 'team', 'openai');
+        await person.row('OPENAI_API_KEY').click();
+        await person.fits();
+        await person.picture(`in-${locale}-tree`);
+        await person.action('edit').click();
+        await person.panel.locator('[data-lk="field-value"]').waitFor();
+        await person.action('dotenv').click();
+        await person.fits();
+        await person.picture(`in-${locale}-edit`);
+        await person.panel.locator('.jp-mod-reject').click();
+        await person.action('versions').click();
+        await person.panel.locator('[data-lk="diff"]').first().click();
+        await person.panel.locator('.lk-diff').waitFor();
+        await person.fits();
+        await person.picture(`in-${locale}-versions`);
       },
       { others: { '@jupyterlab/translation-extension/plugin': { locale } } }
     )

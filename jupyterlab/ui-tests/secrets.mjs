@@ -291,8 +291,8 @@ scenario(
       async person => {
         await person.signIn();
         // It is open, since it is theirs.
-      await person.row('note').waitFor();
-      await person.openRow('people/reader', 'note');
+        await person.row('note').waitFor();
+        await person.openRow('people/reader', 'note');
         await person.row('text').waitFor();
         await person.picture('own-folder');
         await person.inject('note');

@@ -63,7 +63,7 @@ export async function freePort() {
 }
 
 /** Waits until a condition gives something. */
-export async function until(what, condition, timeout = 30_000) {
+export async function until(what, condition, timeout = 60_000) {
   const begun = Date.now();
   for (;;) {
     const value = await condition();
@@ -268,7 +268,7 @@ export class Lab {
       env: this.env,
       cwd: this.root
     });
-    await until(`${this.name} to answer`, async () => {
+    const answers = async () => {
       if (this.child.exitCode !== null) {
         throw new Error(`${this.name} ended: ${fs.readFileSync(this.child.log, 'utf8')}`);
       }
@@ -276,7 +276,8 @@ export class Lab {
         response => response.ok,
         () => false
       );
-    });
+    };
+    await until(`${this.name} to answer`, answers, 180_000);
   }
 
   /** What an administrator sets for everybody. */

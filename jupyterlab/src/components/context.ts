@@ -15,6 +15,8 @@ export interface IPanel {
   readonly tree: SecretTree;
   readonly notebooks: Notebooks;
   readonly trans: TranslationBundle;
+  /** The language of the page, as Lab calls it: `ru_RU`. */
+  readonly language: string;
   /** Things that need more than the panel. */
   readonly actions: IActions;
 }

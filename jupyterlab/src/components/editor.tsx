@@ -122,7 +122,7 @@ export function Editor({
       <div className="lk-buttons">
         <Button
           type="button"
-          className="jp-mod-styled"
+          className="jp-mod-styled lk-small"
           onClick={() => setDraft([...draft, newField()])}
           data-lk="add-field"
         >
@@ -130,7 +130,7 @@ export function Editor({
         </Button>
         <Button
           type="button"
-          className="jp-mod-styled"
+          className="jp-mod-styled lk-small"
           aria-expanded={isImporting}
           onClick={() => setIsImporting(!isImporting)}
           data-lk="dotenv"

@@ -22,8 +22,9 @@ export function timeLeft(milliseconds: number | undefined, trans: TranslationBun
     : trans._n('%1 day', '%1 days', Math.floor(hours / 24));
 }
 
-/** A time of the server in the person's own way of writing. */
-export function dateTime(text: string | undefined): string {
+/** A time of the server as the language of the page writes it; in English, as the person's browser does. */
+export function dateTime(text: string | undefined, language: string): string {
   const time = text ? new Date(text) : undefined;
-  return time && !Number.isNaN(time.getTime()) ? time.toLocaleString() : '';
+  const locale = /^(default|en)?$/.test(language) ? undefined : language.replace('_', '-');
+  return time && !Number.isNaN(time.getTime()) ? time.toLocaleString(locale) : '';
 }

@@ -16,7 +16,7 @@ interface IVersionsProps {
 }
 
 export function Versions({ node, onDone }: IVersionsProps): JSX.Element {
-  const { latchkey, tree, trans, actions } = usePanel();
+  const { latchkey, tree, trans, language, actions } = usePanel();
   const [read, setRead] = React.useState<Engine.MetadataRead>();
   const [problem, setProblem] = React.useState<unknown>();
   const [shown, setShown] = React.useState<number>();
@@ -49,7 +49,7 @@ export function Versions({ node, onDone }: IVersionsProps): JSX.Element {
             <li key={version.number} data-version={version.number}>
               <div className="lk-version-head">
                 <strong>{trans.__('Version %1', version.number)}</strong>{' '}
-                {dateTime(version.createdTime)}
+                {dateTime(version.createdTime, language)}
                 {stateOf(version) && <em className="lk-note"> {stateOf(version)}</em>}
               </div>
               <div className="lk-buttons">{actionsOn(version)}</div>
