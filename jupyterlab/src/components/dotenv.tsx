@@ -7,6 +7,9 @@ import * as React from 'react';
 import { parseDotenv } from '../secrets/dotenv';
 import { usePanel } from './context';
 
+/** A line of such a file: the same in every language. */
+const EXAMPLE = 'OPENAI_API_KEY=…';
+
 interface IDotenvProps {
   onValues: (values: ReadonlyMap<string, string>) => void;
 }
@@ -34,7 +37,7 @@ export function Dotenv({ onValues }: IDotenvProps): JSX.Element {
           rows={4}
           autoComplete="off"
           spellCheck={false}
-          placeholder={'OPENAI_API_KEY=…'}
+          placeholder={EXAMPLE}
           data-lk="dotenv-text"
           onChange={event => setText(event.target.value)}
         />
