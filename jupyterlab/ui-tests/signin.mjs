@@ -284,7 +284,7 @@ scenario('a token that cannot be prolonged is fetched anew in a hidden frame', a
       await person.signIn();
       const logins = () =>
         person.requests.filter(({ url }) => url.includes('/oidc/callback?')).length;
-      await until('a second sign-in', () => logins() >= 2, 30_000);
+      await until('a second sign-in', () => logins() >= 2, 120_000);
       await person.openRow('notebook-secret-kv-v2', 'team', 'openai');
       await person.row('OPENAI_API_KEY').waitFor();
       assert.equal(person.context.pages().length, 1, 'no window was opened for it');
@@ -324,7 +324,7 @@ scenario(
           person.requests.filter(({ url }) => url.includes('/oidc/callback?')).length;
         assert.equal(logins(), 1);
         await sleep(person, doubles, 9);
-        await until('a second sign-in', () => logins() === 2, 60_000);
+        await until('a second sign-in', () => logins() === 2, 120_000);
         await person.openRow('notebook-secret-kv-v2', 'team', 'openai');
         await person.row('OPENAI_API_KEY').waitFor();
         assert.equal(person.context.pages().length, 1, 'no window was opened for it');
