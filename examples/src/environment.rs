@@ -193,13 +193,17 @@ pub(crate) fn path(text: &str) -> Result<PathBuf, Infallible> {
     Ok(PathBuf::from(text))
 }
 
-fn named(path: Option<&Path>) -> Option<&Path> {
+/// What that argument names, where it names something.
+pub(crate) fn named(path: Option<&Path>) -> Option<&Path> {
     path.filter(|path| !path.as_os_str().is_empty())
 }
 
-fn read(path: &Path, argument: &str) -> Result<Vec<u8>, Failure> {
+/// Reads a file that an argument names.
+pub(crate) fn read(path: &Path, argument: &str) -> Result<Vec<u8>, Failure> {
     fs::read(path).map_err(|error| {
-        Failure::of(Exit::Usage, &error).while_doing(&format!("{argument} {}", path.display()))
+        Failure::of(Exit::Usage, &error)
+            .while_doing(&format!("{argument} {}", path.display()))
+            .with_hint("name a file that is there and that this account may read")
     })
 }
 

@@ -51,6 +51,11 @@ pub fn api_server() -> Option<(PathBuf, PathBuf)> {
     Some((env::var_os("LATCHKEY_ETCD")?.into(), env::var_os("LATCHKEY_KUBE_APISERVER")?.into()))
 }
 
+/// Returns the folder with what goes into the image of `webapp`, where `cargo xtask test --all` made it and podman is.
+pub fn image_parts() -> Option<PathBuf> {
+    env::var_os("LATCHKEY_IMAGE_PARTS").map(PathBuf::from)
+}
+
 /// One request that was answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answered {

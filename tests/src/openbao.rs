@@ -77,6 +77,11 @@ impl OwnOpenBao {
         &self.root
     }
 
+    /// Returns what unseals it.
+    pub fn key(&self) -> &Secret {
+        &self.key
+    }
+
     /// Seals it.
     pub async fn seal(&self) -> anyhow::Result<()> {
         self.call(Method::Put, "sys/seal", Value::Null).await.map(drop)

@@ -1,6 +1,8 @@
 //! A Redis of a test's own, which may be ended and started again.
 
 use std::env;
+use std::fs;
+use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -10,6 +12,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use tempfile::TempDir;
+
+use crate::kubernetes::Certificate;
 
 /// Returns where Redis is installed (Debian's `redis-server`).
 pub fn redis_server() -> Option<PathBuf> {
@@ -22,6 +26,8 @@ pub struct OwnRedis {
     folder: TempDir,
     program: PathBuf,
     child: Mutex<Option<Child>>,
+    /// Where it listens with TLS, too.
+    tls: Option<u16>,
 }
 
 impl OwnRedis {
@@ -31,9 +37,34 @@ impl OwnRedis {
     /// Starts one.
     pub fn start() -> anyhow::Result<Self> {
         let program = redis_server().context("there is no redis-server (`cargo xtask tools`)")?;
-        let redis = Self { folder: tempfile::tempdir()?, program, child: Mutex::default() };
+        let redis = Self { folder: tempfile::tempdir()?, program, child: Mutex::default(), tls: None };
         redis.run()?;
         Ok(redis)
+    }
+
+    /// Starts one that listens with TLS as well, and shows this certificate.
+    pub fn start_with(certificate: &Certificate) -> anyhow::Result<Self> {
+        let program = redis_server().context("there is no redis-server (`cargo xtask tools`)")?;
+        let mut redis = Self { folder: tempfile::tempdir()?, program, child: Mutex::default(), tls: None };
+        fs::write(redis.folder.path().join("cert.pem"), &certificate.pem)?;
+        fs::write(redis.folder.path().join("key.pem"), &certificate.key_pem)?;
+        // Somebody else may take a free port before Redis has it.
+        let mut last = Ok(());
+        for _ in 0..5 {
+            redis.tls = Some(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port());
+            last = redis.run();
+            if last.is_ok() {
+                break;
+            }
+            redis.end();
+        }
+        last.map(|()| redis)
+    }
+
+    /// Returns its address with TLS, for that user.
+    pub fn tls_address(&self, user: &str) -> anyhow::Result<String> {
+        let port = self.tls.context("it has no TLS")?;
+        Ok(format!("rediss://{user}@127.0.0.1:{port}/0"))
     }
 
     /// Returns its address, as programs take it.
@@ -63,21 +94,38 @@ impl OwnRedis {
 
     /// Starts it again, with nothing in it.
     pub fn run(&self) -> anyhow::Result<()> {
-        let child = Command::new(&self.program)
+        let mut command = Command::new(&self.program);
+        command
             .args(["--port", "0", "--save", "", "--appendonly", "no", "--maxclients", "500"])
             .args(["--requirepass", Self::PASSWORD, "--unixsocket"])
             .arg(self.socket())
             .current_dir(self.folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()?;
-        *self.child.lock().expect("no test panics with it") = Some(child);
+            .stderr(Stdio::null());
+        if let Some(port) = self.tls {
+            command.args([
+                "--bind",
+                "127.0.0.1",
+                "--tls-port",
+                &port.to_string(),
+                "--tls-auth-clients",
+                "no",
+            ]);
+            command.args(["--tls-cert-file", "cert.pem", "--tls-key-file", "key.pem"]);
+        }
+        *self.child.lock().expect("no test panics with it") = Some(command.spawn()?);
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_secs(60) {
+            // Its last: by then it listens everywhere.
             if UnixStream::connect(self.socket()).is_ok() {
                 return Ok(());
             }
+            let mut child = self.child.lock().expect("no test panics with it");
+            if let Some(status) = child.as_mut().and_then(|child| child.try_wait().transpose()).transpose()? {
+                bail!("Redis ended at once ({status})");
+            }
+            drop(child);
             sleep(Duration::from_millis(10));
         }
         bail!("Redis does not come up within 60 s")

@@ -27,7 +27,8 @@ pub(crate) struct Arguments {
     /// Measure the JupyterLab extension in a browser instead: how soon, how often, how smooth, how much
     #[arg(long, conflicts_with = "peers")]
     jupyterlab: bool,
-    /// Measure what webapp and login-service cost while ten times as much is asked of them instead: minutes, and Redis
+    /// Measure what webapp and login-service cost while ten times as much is asked of them, and how soon
+    /// kube-credential answers, instead: minutes, and Redis
     #[arg(long, conflicts_with = "peers")]
     services: bool,
     /// Passed on to the measuring program
@@ -97,10 +98,18 @@ fn hub(project: &Project, spawns: u32) -> Result<ExitCode> {
 fn services(project: &Project, passed_on: &[String]) -> Result<ExitCode> {
     fs::create_dir_all(project.target("bench"))?;
     let report = project.target("bench/services.json");
+    let kubelogin = match tools::kubelogin::provide(project)? {
+        Ok(program) => Some((tools::kubelogin::VARIABLE, program)),
+        Err(why) => {
+            say!("kubelogin is not measured beside kube-credential: {why}");
+            None
+        }
+    };
     let status = project
         .cargo(["bench", "--package", "latchkey-examples", "--bench", "services", "--", "--out"])
         .arg(&report)
         .args(passed_on)
+        .envs(kubelogin)
         .status()
         .context("cargo does not start")?;
     if !status.success() {

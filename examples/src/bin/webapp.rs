@@ -82,7 +82,7 @@ Examples:
   webapp --vault https://vault.example:8200 --mount kubernetes --role webapp --secret secret/webapp/config \\
       --jwt-path /var/run/secrets/tokens/vault
 
-examples/webapp/ has a Dockerfile and a manifest.";
+examples/webapp/ has a Containerfile and a manifest.";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -284,7 +284,7 @@ mod tests {
     #[test]
     fn the_manifest_and_the_container_file_name_what_the_program_takes() {
         let manifest = include_str!("../../webapp/webapp.yaml");
-        let container = include_str!("../../webapp/Dockerfile");
+        let container = include_str!("../../webapp/Containerfile");
         let command = Arguments::command();
         let takes =
             |name: &str| command.get_arguments().any(|this| this.get_env().is_some_and(|env| env == name));
@@ -303,7 +303,7 @@ mod tests {
         }
         let port = after(container, "EXPOSE ").next().unwrap();
         assert!(manifest.contains(&format!("{{name: SERVICE_PORT, value: \"{port}\"}}")));
-        assert!(container.contains("ENTRYPOINT [\"/usr/local/bin/webapp\"]"));
+        assert!(container.contains("ENTRYPOINT [\"/webapp\"]"));
         let probes: Vec<_> =
             after(manifest, "httpGet: {path: ").filter_map(|rest| rest.split(',').next()).collect();
         assert_eq!(probes, ["/healthz", "/readyz"]);

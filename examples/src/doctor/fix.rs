@@ -101,11 +101,12 @@ pub(super) fn trust(mount: &str, found: Option<&JwtConfig>, issuer: &str) -> Str
 
 /// What a client of a Keycloak is told with.
 pub(super) fn keycloak_client(issuer: &str, client_id: &str, field: &str, values: &[&str]) -> String {
-    let realm = issuer.rsplit_once("/realms/").map_or("REALM", |(_, realm)| realm);
-    let (realm, query) = (word(realm), word(&format!("clientId={client_id}")));
+    let (server, realm) = issuer.rsplit_once("/realms/").unwrap_or(("SERVER", "REALM"));
+    let (server, realm, query) = (word(server), word(realm), word(&format!("clientId={client_id}")));
     let added = values.iter().map(|value| format!(" -s {}", word(&format!("{field}+={value}"))));
     format!(
-        "id=$(kcadm.sh get clients -r {realm} -q {query} --fields id --format csv --noquotes)\n\
+        "kcadm.sh config credentials --server {server} --realm master --user admin    # asks for the password\n\
+         id=$(kcadm.sh get clients -r {realm} -q {query} --fields id --format csv --noquotes)\n\
          kcadm.sh update \"clients/$id\" -r {realm}{}\n",
         added.collect::<String>()
     )

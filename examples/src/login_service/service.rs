@@ -80,7 +80,7 @@ impl Service {
             Err(Unready::NotNow) => return Err("the provider does not answer"),
             Err(Unready::Wrong(_)) => return Err("what answers is not the provider that was named"),
         }
-        self.store.ping().await.map_err(|_| "redis does not answer")
+        self.store.ping().await.map_err(|error| error.told())
     }
 
     /// Returns what answers. `/healthz` and `/readyz` are answered however many wait for the rest.
@@ -135,7 +135,8 @@ impl Service {
 
 impl From<Unavailable> for Trouble {
     fn from(error: Unavailable) -> Self {
-        warn!(problem = Failure::of(Exit::Network, &error).message(), "the store does not answer");
+        let problem = Failure::of(Exit::Network, &error);
+        warn!(problem = problem.message(), hint = error.told(), "the store does not answer");
         Self::NoStore
     }
 }

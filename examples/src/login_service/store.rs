@@ -1,8 +1,10 @@
 //! What all replicas share: a Redis that forgets by itself, and cannot read what it keeps.
 
-use std::fmt;
-use std::sync::Arc;
+use std::error::Error;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
+use std::{fmt, io};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,16 +12,22 @@ use clap::Args;
 use latchkey_oidc_flow::LogoutToken;
 use latchkey_transport::Secret;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{Client, ConnectionInfo, FromRedisValue, IntoConnectionInfo as _, Pipeline, RedisError};
+use redis::{
+    Client, ConnectionAddr, ConnectionInfo, ErrorKind, FromRedisValue, IntoConnectionInfo as _, Pipeline,
+    RedisError, ServerErrorKind, TlsCertificates,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
+use tokio_rustls::rustls;
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tracing::warn;
 use zeroize::Zeroizing;
 
 use super::keys::KeyRing;
 use super::record::{Login, Session, random_text, seconds};
-use crate::environment::from_environment;
+use crate::environment::{from_environment, named, path, read};
 use crate::failure::{Exit, Failure};
 
 /// How long Redis may take. A person waits no longer, and the connection is made anew beside that.
@@ -32,7 +40,7 @@ const SIGNED_OUT_FOR: Duration = Duration::from_secs(30 * 60);
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Redis")]
 pub struct StoreArguments {
-    /// Redis that all replicas share; its password comes from `REDIS_PASSWORD`
+    /// Redis that all replicas share, `rediss://` with TLS; its password comes from `REDIS_PASSWORD`
     #[arg(
         long = "redis",
         value_name = "URL",
@@ -40,6 +48,10 @@ pub struct StoreArguments {
         default_value = "redis://127.0.0.1:6379/0"
     )]
     address: String,
+
+    /// Trust the certificates in this PEM file, and no others, for Redis
+    #[arg(long = "redis-ca", value_name = "FILE", env = "LATCHKEY_REDIS_CACERT", value_parser = path)]
+    ca: Option<PathBuf>,
 
     /// What the names of everything that is kept there begin with
     #[arg(long, value_name = "TEXT", default_value = "login-service")]
@@ -52,7 +64,7 @@ pub struct StoreArguments {
 /// whoever writes to it can end sessions and make none.
 #[derive(Clone)]
 pub struct Store {
-    redis: ConnectionManager,
+    redis: Arc<Redis>,
     keys: Arc<KeyRing>,
     prefix: Arc<str>,
 }
@@ -64,6 +76,34 @@ pub(super) enum Unavailable {
     Redis(#[from] RedisError),
     #[error("there are no random numbers")]
     Random,
+}
+
+impl Unavailable {
+    /// Says in a few words what there is to do something about.
+    pub(super) fn told(&self) -> &'static str {
+        let error = match self {
+            Self::Random => return "there are no random numbers",
+            Self::Redis(error) => error,
+        };
+        match (error.kind(), error.code()) {
+            _ if is_of_tls(error) => "redis shows a certificate that is not trusted: see --redis-ca",
+            (ErrorKind::AuthenticationFailed, _) | (_, Some("NOAUTH" | "WRONGPASS")) => {
+                "redis does not take the user or the password: see REDIS_PASSWORD"
+            }
+            (ErrorKind::Server(ServerErrorKind::NoPerm), _) => {
+                "the user of redis may not do what is needed: see its ACL"
+            }
+            _ => "redis does not answer",
+        }
+    }
+}
+
+/// Whether the other side did not prove who it is.
+fn is_of_tls(error: &RedisError) -> bool {
+    let shared = error.source().and_then(|source| source.downcast_ref::<Arc<dyn Error + Send + Sync>>());
+    let io = shared.and_then(|shared| shared.downcast_ref::<io::Error>());
+    let Some(inner) = io.and_then(io::Error::get_ref) else { return false };
+    inner.is::<rustls::Error>()
 }
 
 /// Ends the sessions of an index that began up to a time, and remembers that time: in one step, so that no replica can
@@ -86,8 +126,9 @@ impl StoreArguments {
     /// Returns the store. Redis is asked when something is wanted of it: it may come up later.
     pub fn connect(&self, keys: Arc<KeyRing>) -> Result<Store, Failure> {
         let unusable = |why: &str| {
-            Failure::new(Exit::Usage, format!("--redis: {why}"))
-                .with_hint("an address such as redis://redis.example:6379/0, or redis+unix:///run/redis.sock")
+            Failure::new(Exit::Usage, format!("--redis: {why}")).with_hint(
+                "an address such as rediss://redis.example:6379/0, or redis+unix:///run/redis.sock",
+            )
         };
         let info: ConnectionInfo = self
             .address
@@ -106,15 +147,66 @@ impl StoreArguments {
             }
             None => info,
         };
-        let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(WITHIN))
-            .set_response_timeout(Some(WITHIN))
-            .set_number_of_retries(1);
-        let redis = Client::open(info)
-            .and_then(|client| client.get_connection_manager_lazy(config))
-            .map_err(|_| unusable("not an address of a Redis"))?;
-        Ok(Store { redis, keys, prefix: self.prefix.as_str().into() })
+        let has_tls = match info.addr() {
+            ConnectionAddr::TcpTls { insecure: true, .. } => {
+                return Err(unusable("a certificate is always looked at")
+                    .with_hint("leave `#insecure` out, and name the CA with --redis-ca"));
+            }
+            address => matches!(address, ConnectionAddr::TcpTls { .. }),
+        };
+        let client = match named(self.ca.as_deref()) {
+            Some(_) if !has_tls => {
+                return Err(unusable("--redis-ca is for rediss://, and nothing else looks at a certificate"));
+            }
+            Some(path) => {
+                let pem = read(path, "--redis-ca")?;
+                // Redis' client would take a file without any, and trust nobody.
+                let has_some = CertificateDer::pem_slice_iter(&pem).next().is_some();
+                let certificates = TlsCertificates { client_tls: None, root_cert: Some(pem) };
+                let client = Client::build_with_tls(info, certificates).ok().filter(|_| has_some);
+                client.ok_or_else(|| {
+                    Failure::new(Exit::Usage, format!("--redis-ca {}: no certificates", path.display()))
+                        .with_hint("--redis-ca names a PEM file with certificates")
+                })?
+            }
+            None => Client::open(info).map_err(|_| unusable("not an address of a Redis"))?,
+        };
+        let redis = Redis::at(client).map_err(|_| unusable("not an address of a Redis"))?;
+        Ok(Store { redis: Arc::new(redis), keys, prefix: self.prefix.as_str().into() })
     }
+}
+
+/// A connection that is made anew when it breaks.
+struct Redis {
+    client: Client,
+    manager: Mutex<ConnectionManager>,
+}
+
+impl Redis {
+    /// Asks nothing yet: it may come up later.
+    fn at(client: Client) -> Result<Self, RedisError> {
+        Ok(Self { manager: Mutex::new(managed(&client)?), client })
+    }
+
+    async fn ask<T: FromRedisValue>(&self, pipe: &Pipeline) -> Result<T, RedisError> {
+        let mut manager = self.manager.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let answer = pipe.query_async(&mut manager).await;
+        // The manager comes back by itself after everything but this: the user or its password may be there only later.
+        if answer.as_ref().is_err_and(|error| error.kind() == ErrorKind::AuthenticationFailed)
+            && let Ok(new) = managed(&self.client)
+        {
+            *self.manager.lock().unwrap_or_else(PoisonError::into_inner) = new;
+        }
+        answer
+    }
+}
+
+fn managed(client: &Client) -> Result<ConnectionManager, RedisError> {
+    let config = ConnectionManagerConfig::new()
+        .set_connection_timeout(Some(WITHIN))
+        .set_response_timeout(Some(WITHIN))
+        .set_number_of_retries(1);
+    client.get_connection_manager_lazy(config)
 }
 
 impl Store {
@@ -164,7 +256,8 @@ impl Store {
             pipe.cmd("EXPIRE").arg(&index.sessions).arg(lifetime).ignore();
         }
         pipe.cmd("GET").arg(&person.memory);
-        pipe.cmd("GET").arg(sid.as_ref().map_or("", |sid| sid.memory.as_str()));
+        // Without a session at the provider the same once more: Redis may allow no other names than ours.
+        pipe.cmd("GET").arg(&sid.as_ref().unwrap_or(&person).memory);
         let (of_person, of_sid): (Option<u64>, Option<u64>) = self.ask(&mut pipe).await?;
         let has_signed_out = [of_person, of_sid].into_iter().flatten().any(|time| session.issued_at <= time);
         if has_signed_out {
@@ -207,7 +300,7 @@ impl Store {
         if pipe.len() > 1 {
             pipe.atomic();
         }
-        Ok(pipe.query_async(&mut self.redis.clone()).await?)
+        Ok(self.redis.ask(pipe).await?)
     }
 
     fn login_place(&self, state: &Secret, browser: &Secret) -> String {

@@ -29,15 +29,15 @@ behaviours! {
 }
 
 /// An API server that asks `token-review` who somebody is.
-struct Kubernetes {
-    server: ApiServer,
+pub struct Kubernetes {
+    pub server: ApiServer,
     backend: Backend,
     folder: TempDir,
     _reviewer: Reviewer,
 }
 
 impl Kubernetes {
-    async fn start(backend: Backend) -> Self {
+    pub async fn start(backend: Backend) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name).display().to_string();
         let reviewer = Reviewer::start(&backend, &[]).await;
@@ -70,15 +70,19 @@ impl Kubernetes {
         this
     }
 
+    /// Runs kubectl as the administrator, and returns what it prints.
+    pub async fn admin(&self, arguments: &[&str]) -> String {
+        let done = self.kubectl(arguments).await;
+        assert_eq!(done.code, Some(0), "{arguments:?}: {done:?}");
+        done.stdout.trim().to_owned()
+    }
+
     /// Runs kubectl as the administrator.
-    async fn admin(&self, arguments: &[&str]) -> String {
+    pub async fn kubectl(&self, arguments: &[&str]) -> Done {
         let mut command = at_home(kubectl().unwrap(), self.folder.path());
         command.args(["--server", self.server.address(), "--token", ApiServer::ADMIN]);
         command.arg("--certificate-authority").arg(self.server.ca_path());
-        command.args(arguments).stdin(Stdio::null());
-        let done = done(command.spawn().unwrap()).await;
-        assert_eq!(done.code, Some(0), "{arguments:?}: {done:?}");
-        done.stdout.trim().to_owned()
+        done(command.args(arguments).stdin(Stdio::null()).spawn().unwrap()).await
     }
 
     /// Runs kubectl as somebody in that home.

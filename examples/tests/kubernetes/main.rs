@@ -8,6 +8,7 @@ mod api_server;
 mod cluster;
 mod kube_credential;
 mod kubectl;
+mod manifest;
 mod token_review;
 mod webapp;
 
@@ -17,18 +18,24 @@ use latchkey_tests::{Behaviour, Place, kubernetes, run};
 
 fn main() -> ExitCode {
     const NO_KUBECTL: &str = "there is no kubectl";
+    const NO_PODMAN: &str = "podman is installed, and its parts are built, by `cargo xtask test --all`";
     const NO_SERVER: &str = "kube-apiserver is built by `cargo xtask test --all`, where Go is";
     let mut with_kubectl = kubectl::behaviours();
     if kubernetes::kubectl().is_none() {
         leave_out(&mut with_kubectl, &[(Place::Loopback, NO_KUBECTL), (Place::Real, NO_KUBECTL)]);
     }
-    let mut with_api_server = api_server::behaviours();
+    let mut with_api_server = [api_server::behaviours(), manifest::applied::behaviours()].concat();
     if kubernetes::api_server().is_none() || kubernetes::kubectl().is_none() {
         leave_out(&mut with_api_server, &[(Place::Loopback, NO_SERVER), (Place::Real, NO_SERVER)]);
+    }
+    let mut with_podman = manifest::contained::behaviours();
+    if kubernetes::image_parts().is_none() || kubernetes::kubectl().is_none() {
+        leave_out(&mut with_podman, &[(Place::Loopback, NO_PODMAN), (Place::Real, NO_PODMAN)]);
     }
     let behaviours = [
         with_kubectl,
         with_api_server,
+        with_podman,
         kube_credential::behaviours(),
         token_review::behaviours(),
         webapp::behaviours(),

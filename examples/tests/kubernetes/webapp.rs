@@ -1,7 +1,8 @@
 //! `webapp` as a pod runs it: its service account's token in a file, and a Vault that asks the API server about it.
 
 use std::fs;
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::TcpStream;
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::time::{Instant, sleep, timeout};
+use url::Url;
 
 behaviours! {
     the_secret_is_served_as_ever,
@@ -54,7 +56,7 @@ pub struct Pod {
 }
 
 impl Pod {
-    async fn new(backend: Backend) -> Self {
+    pub async fn new(backend: Backend) -> Self {
         Self::with_ttl(backend, "1h").await
     }
 
@@ -134,24 +136,36 @@ impl Pod {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command.env("VAULT_ADDR", self.backend.vault_address.as_str()).env("JWT_PATH", self.token_file());
         command.env("SERVICE_PORT", port).env("SERVICE_ADDRESS", "127.0.0.1");
-        command.args(["--mount", &self.mount, "--secret", &format!("{}/webapp/config", self.kv)]);
+        command.args(["--mount", &self.mount, "--secret", &self.secret()]);
         command.args(["--log-format", "json"]).args(arguments);
         command
     }
 
     pub async fn start(&self, arguments: &[&str]) -> Service {
-        let mut child = self.command("0", arguments).spawn().unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
-        let mut said = String::new();
-        let address = loop {
-            let Some(line) = log.next_line().await.unwrap() else { panic!("webapp ended at once") };
-            let event: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"));
-            said.push_str(&(line + "\n"));
-            if event["message"] == "listening" {
-                break event["address"].as_str().unwrap().to_owned();
-            }
-        };
-        Service { child, address, log, said }
+        Service::start(&mut self.command("0", arguments)).await
+    }
+
+    /// The folder of its token, which a container's user may read as well.
+    pub fn open_folder(&self) -> &Path {
+        for path in [self.folder.path(), &self.token_file()] {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        self.folder.path()
+    }
+
+    /// The address of its Vault.
+    pub fn vault_address(&self) -> Url {
+        self.backend.vault_address.clone()
+    }
+
+    /// The auth method that knows it.
+    pub fn mount(&self) -> &str {
+        &self.mount
+    }
+
+    /// What it may read.
+    pub fn secret(&self) -> String {
+        format!("{}/webapp/config", self.kv)
     }
 
     /// The tokens that exist, by their accessors.
@@ -195,7 +209,24 @@ async fn get(address: &str, path: &str) -> (u16, String) {
 }
 
 impl Service {
-    async fn get(&self, path: &str) -> (u16, String) {
+    /// Starts it, and waits until it says where it listens.
+    pub async fn start(command: &mut Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut said = String::new();
+        let address = loop {
+            let Some(line) = log.next_line().await.unwrap() else { panic!("webapp ended at once: {said}") };
+            said.push_str(&line);
+            said.push('\n');
+            let Ok(event) = serde_json::from_str::<Value>(&line) else { continue };
+            if event["message"] == "listening" {
+                break event["address"].as_str().unwrap().to_owned();
+            }
+        };
+        Self { child, address, log, said }
+    }
+
+    pub async fn get(&self, path: &str) -> (u16, String) {
         get(&self.address, path).await
     }
 
@@ -213,10 +244,15 @@ impl Service {
     }
 
     /// Ends it as Kubernetes does, and returns everything that it has said.
-    async fn end(mut self) -> String {
+    pub async fn end(self) -> String {
         let pid = self.child.id().unwrap().to_string();
         Command::new("kill").args(["-TERM", &pid]).status().await.unwrap();
-        let status = timeout(Duration::from_secs(20), self.child.wait()).await.unwrap().unwrap();
+        self.ended().await
+    }
+
+    /// Waits for its end, which somebody else has asked for, and returns everything that it has said.
+    pub async fn ended(mut self) -> String {
+        let status = timeout(Duration::from_secs(60), self.child.wait()).await.unwrap().unwrap();
         assert!(status.success(), "{status}");
         while let Some(line) = self.log.next_line().await.unwrap() {
             self.said.push_str(&(line + "\n"));

@@ -1,14 +1,12 @@
 //! `doctor`: nothing is found where everything is well, and each break is found, and nothing else.
 
-use std::path::PathBuf;
-
 use latchkey_testbed::{Clock, Served, World, serve};
 use latchkey_tests::{Backend, OwnOpenBao, Place, PlayedHub, READER, behaviours};
 use latchkey_transport::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
-use tokio::process::Command;
 
+use crate::doctor_fixes::Shell;
 use crate::support::{Done, Ground, TURN, ground, program, provision};
 
 /// What cannot be broken on the real servers without breaking them for everybody.
@@ -37,42 +35,42 @@ behaviours! {
 }
 
 /// What `doctor` found.
-struct Found {
+pub struct Found {
     done: Done,
     report: Value,
 }
 
 impl Found {
     /// The checks that did not end well, by name.
-    fn troubles(&self) -> Vec<&str> {
+    pub fn troubles(&self) -> Vec<&str> {
         let is_trouble = |finding: &&Value| !matches!(finding["outcome"].as_str(), Some("ok" | "skipped"));
         let findings = self.report["findings"].as_array().unwrap();
         findings.iter().filter(is_trouble).map(|finding| finding["check"].as_str().unwrap()).collect()
     }
 
-    fn finding(&self, check: &str) -> &Value {
+    pub fn finding(&self, check: &str) -> &Value {
         let findings = self.report["findings"].as_array().unwrap();
         findings.iter().find(|finding| finding["check"] == check).unwrap()
     }
 
-    fn fix(&self, check: &str) -> String {
+    pub fn fix(&self, check: &str) -> String {
         self.finding(check)["fix"].as_str().unwrap().to_owned()
     }
 
     /// This check found something, no other did, and the exit code says so.
-    fn assert_only(&self, check: &str, code: i32) {
+    pub fn assert_only(&self, check: &str, code: i32) {
         assert_eq!((self.troubles(), self.done.code), (vec![check], Some(code)), "{:?}", self.done);
         assert!(!self.fix(check).is_empty());
     }
 
-    fn assert_nothing(&self) {
+    pub fn assert_nothing(&self) {
         assert_eq!((self.troubles(), self.done.code), (vec![], Some(0)), "{:?}", self.done);
         assert_eq!(self.report["worst"], "ok");
     }
 }
 
 /// Runs `doctor` with the root token, for JSON and for people; neither has a secret in it.
-async fn doctor(backend: &Backend, arguments: &[&str], environment: &[(&str, &str)]) -> Found {
+pub async fn doctor(backend: &Backend, arguments: &[&str], environment: &[(&str, &str)]) -> Found {
     let run = async |arguments: &[&str]| {
         let mut command = program(backend, env!("CARGO_BIN_EXE_doctor"), arguments);
         // Opened for a program of ours, which is told so.
@@ -104,20 +102,10 @@ async fn found(ground: &Ground, arguments: &[&str]) -> Found {
 /// Runs a fix as it stands, with the command-line client of the real server. Where only the doubles are, that client need
 /// not be installed, and nothing is run.
 async fn mends(ground: &Ground, fix: &str, arguments: &[&str]) {
-    if ground.backend.place != Place::Real {
-        return;
+    if ground.backend.place == Place::Real {
+        Shell::new(&ground.backend).run(fix).await;
+        found(ground, arguments).await.assert_nothing();
     }
-    let own = std::env::current_exe().unwrap();
-    let bin: PathBuf =
-        own.ancestors().map(|folder| folder.join("servers/openbao/bin")).find(|bin| bin.is_dir()).unwrap();
-    let mut shell = Command::new("/bin/sh");
-    shell.args(["-e", "-c", fix]).env_clear().env("PATH", format!("{}:/usr/bin:/bin", bin.display()));
-    shell.env("HOME", "/nonexistent").env("BAO_ADDR", ground.backend.vault_address.as_str());
-    shell.env("BAO_TOKEN", ground.backend.root.expose_secret());
-    shell.env("LATCHKEY_CLIENT_SECRET", ground.backend.client_secret.expose_secret());
-    let output = shell.output().await.unwrap();
-    assert!(output.status.success(), "{fix}: {}", String::from_utf8_lossy(&output.stderr));
-    found(ground, arguments).await.assert_nothing();
 }
 
 impl Ground {
@@ -126,7 +114,7 @@ impl Ground {
     }
 
     /// The role as `provision` makes it, whatever was done to it.
-    async fn make_role_anew(&self, mount: &str) {
+    pub async fn make_role_anew(&self, mount: &str) {
         self.admin(Method::Delete, &format!("auth/{mount}/role/default"), Value::Null).await;
         assert!(provision(&self.backend, &[]).await.is_success());
     }
@@ -188,6 +176,7 @@ async fn doctor_finds_a_redirect_address_that_the_client_lacks(backend: Backend)
     ground.make_role_anew("keycloak-oidc").await;
     lacking.assert_only("provider-redirect", 1);
     let fix = lacking.fix("provider-redirect");
+    assert!(fix.starts_with("kcadm.sh config credentials --server "), "{fix}");
     assert!(
         fix.contains("-r HashiCorp") && fix.contains("redirectUris+=https://other.example/callback"),
         "{fix}"
@@ -210,7 +199,7 @@ async fn doctor_finds_pages_that_the_vault_shuts_out(backend: Backend) {
 }
 
 /// A provider with a public client called `page`, which pages of one origin may use. The doubles end with the value.
-async fn with_a_public_client(backend: &Backend, origin: &str) -> (String, String, Option<Served>) {
+pub async fn with_a_public_client(backend: &Backend, origin: &str) -> (String, String, Option<Served>) {
     if backend.place != Place::Real {
         let world = World::builder().clock(Clock::system()).public_client("page").web_origin(origin);
         let served = serve(world, 0, 0).await.unwrap();

@@ -5,9 +5,11 @@
 
 mod disk;
 mod doctor;
+mod doctor_fixes;
 mod login;
 mod login_service;
 mod login_service_load;
+mod login_service_redis;
 mod provision;
 mod relying_party;
 mod replicas;
@@ -21,7 +23,9 @@ use latchkey_tests::{Place, redis_server, run_groups};
 
 fn main() -> ExitCode {
     const NO_REDIS: &str = "there is no redis-server";
-    let mut with_redis = [login_service::behaviours(), login_service_load::behaviours()].concat();
+    let mut with_redis =
+        [login_service::behaviours(), login_service_load::behaviours(), login_service_redis::behaviours()]
+            .concat();
     if redis_server().is_none() {
         for behaviour in &mut with_redis {
             behaviour.not_on = &[(Place::Loopback, NO_REDIS), (Place::Real, NO_REDIS)];
@@ -33,6 +37,7 @@ fn main() -> ExitCode {
         login::behaviours(),
         ways::behaviours(),
         doctor::behaviours(),
+        doctor_fixes::behaviours(),
         disk::behaviours(),
         with_redis,
     ]

@@ -61,12 +61,17 @@ impl Replicas {
     }
 
     pub async fn with(backend: &Backend, arguments: &[&str]) -> Self {
+        Self::at(backend, OwnRedis::start().unwrap(), arguments).await
+    }
+
+    /// With a Redis that is there.
+    pub async fn at(backend: &Backend, redis: OwnRedis, arguments: &[&str]) -> Self {
         let balancer = Balancer::start(Arc::clone(&backend.transport)).await;
         let base = Url::parse(&format!("http://{}/", balancer.address)).unwrap();
         let provider = Provider::new(backend, &base).await;
         let folder = tempfile::tempdir().unwrap();
         let replicas = Self {
-            redis: OwnRedis::start().unwrap(),
+            redis,
             balancer,
             transport: Arc::new(ReqwestTransport::new().unwrap()),
             base,
@@ -258,11 +263,25 @@ impl Replicas {
 
     /// How many commands Redis has done.
     pub async fn commands(&self) -> u64 {
-        let text: String =
-            redis::cmd("INFO").arg("stats").query_async(&mut self.connection().await).await.unwrap();
+        let text = self.statistics("stats").await;
         let mut lines = text.lines();
         let count = lines.find_map(|line| line.strip_prefix("total_commands_processed:"));
         count.unwrap().trim().parse().unwrap()
+    }
+
+    /// What Redis tells of itself.
+    pub async fn statistics(&self, section: &str) -> String {
+        redis::cmd("INFO").arg(section).query_async(&mut self.connection().await).await.unwrap()
+    }
+
+    /// Runs a command of Redis, as whoever may do everything.
+    pub async fn command_of_redis(&self, words: &[&str]) {
+        let mut words = words.iter();
+        let mut command = redis::cmd(words.next().unwrap());
+        for word in words {
+            command.arg(*word);
+        }
+        command.exec_async(&mut self.connection().await).await.unwrap();
     }
 
     async fn connection(&self) -> redis::aio::MultiplexedConnection {

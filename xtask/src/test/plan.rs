@@ -49,6 +49,8 @@ pub(super) enum Action {
     Browser { all: bool },
     /// Waits for etcd and kube-apiserver, which are built where Go is, and tells the steps after it where they are.
     Kubernetes,
+    /// Waits for what goes into an image of a container, and tells the steps after it where it is.
+    Image,
     /// Runs the hub's tests once more, on the line of JupyterHub before.
     OldHub,
     /// Packs and verifies these packages as a registry would get them.
@@ -81,7 +83,7 @@ impl Plan {
         plan.add_suite(scope, filters);
         if scope != Scope::All {
             // A place for soak tests, too, which are not there yet.
-            plan.leave_out("a real Kubernetes API server", "only with --all");
+            plan.leave_out("a real Kubernetes API server, and a container", "only with --all");
             plan.leave_out("the hub's servers on JupyterHub 5", "only with --all");
             plan.leave_out("a minute for each fuzz target instead of 2 s", "only with --all");
             plan.leave_out("2000 people who sign in at the same time instead of 200", "only with --all");
@@ -149,6 +151,7 @@ impl Plan {
     fn add_suite(&mut self, scope: Scope, filters: &[String]) {
         if scope == Scope::All {
             self.add("kubernetes", "etcd and kube-apiserver are built", Action::Kubernetes);
+            self.add("image", "the program of a container is built, and podman is there", Action::Image);
         }
         let suite = tests("test --workspace --all-features --no-fail-fast --test *", filters);
         self.add("suite", "every behaviour on every backend", suite);

@@ -16,7 +16,7 @@ use crate::progress::{self, Finished, say};
 use crate::project::Project;
 use crate::servers::{Addresses, Session};
 use crate::setup::{Packages, joined};
-use crate::tools::{self, kubernetes, kubernetes::Kubernetes};
+use crate::tools::{self, image, kubernetes, kubernetes::Kubernetes};
 use crate::wasm::{self, Toolchain};
 
 /// What the suite reads; unset for a run without servers, whatever the person's shell says.
@@ -51,6 +51,8 @@ struct Background<'scope, 'project> {
     servers: Later<'scope, Session<'project>>,
     tools: Later<'scope, Vec<(&'static str, PathBuf)>>,
     kubernetes: Later<'scope, Kubernetes>,
+    /// The parts of an image, or why there are none.
+    image: Later<'scope, Result<PathBuf, String>>,
 }
 
 impl Background<'_, '_> {
@@ -68,6 +70,9 @@ impl Background<'_, '_> {
             tools.extend(both.iter().cloned());
             let project = self.packages.project();
             tools.push((tools::KUBESPAWNER_VARIABLE, tools::KUBESPAWNER.folder(project)));
+        }
+        if let Later::Done(Ok(parts)) = &self.image {
+            tools.push((image::VARIABLE, parts.clone()));
         }
         (addresses, tools)
     }
@@ -93,8 +98,8 @@ impl<'project> Runner<'project> {
         let has = |wanted: fn(&Action) -> bool| plan.steps.iter().any(|step| wanted(&step.action));
         thread::scope(|threads| {
             let (wasm, servers, tools) = (Later::Never, Later::Never, Later::Never);
-            let kubernetes = Later::Never;
-            let mut background = Background { packages: &packages, wasm, servers, tools, kubernetes };
+            let (kubernetes, image) = (Later::Never, Later::Never);
+            let mut background = Background { packages: &packages, wasm, servers, tools, kubernetes, image };
             if has(|action| matches!(action, Action::Kubernetes)) {
                 background.kubernetes = Later::Running(threads.spawn(|| {
                     let found = kubernetes::provide(project)?;
@@ -103,6 +108,9 @@ impl<'project> Runner<'project> {
                     }
                     Ok(found)
                 }));
+            }
+            if has(|action| matches!(action, Action::Image)) {
+                background.image = Later::Running(threads.spawn(|| image::provide(project, &packages)));
             }
             if has(|action| matches!(action, Action::Servers)) {
                 let open = || Session::open(project, &packages);
@@ -194,19 +202,22 @@ impl<'project> Runner<'project> {
             }
             Action::Kubernetes => {
                 let begun = Instant::now();
-                let counts = match background.kubernetes.wait() {
-                    Later::Done(Kubernetes::Absent(why)) => {
-                        let why = why.clone();
-                        self.leave_out(step, &why);
-                        return Ok(());
-                    }
-                    Later::Failed(error) => {
-                        say!("    FAILED: {error}");
-                        Counts::check(false)
-                    }
-                    _ => Counts::default(),
+                let absent = match background.kubernetes.wait() {
+                    Later::Done(Kubernetes::Absent(why)) => Ok(Some(why.clone())),
+                    Later::Failed(error) => Err(error.clone()),
+                    _ => Ok(None),
                 };
-                self.line(step, counts, begun.elapsed());
+                self.made(step, absent, begun);
+                Ok(())
+            }
+            Action::Image => {
+                let begun = Instant::now();
+                let absent = match background.image.wait() {
+                    Later::Done(Err(why)) => Ok(Some(why.clone())),
+                    Later::Failed(error) => Err(error.clone()),
+                    _ => Ok(None),
+                };
+                self.made(step, absent, begun);
                 Ok(())
             }
             Action::Packages(names) => self.packages(step, names),
@@ -214,6 +225,19 @@ impl<'project> Runner<'project> {
             Action::OldHub => self.old_hub(step, background),
             Action::Browser { all } => self.browser(step, background, *all),
         }
+    }
+
+    /// Reports something that later steps need, or that this machine cannot make it.
+    fn made(&mut self, step: &Step, absent: Result<Option<String>, String>, begun: Instant) {
+        let counts = match absent {
+            Ok(Some(why)) => return self.leave_out(step, &why),
+            Ok(None) => Counts::default(),
+            Err(error) => {
+                say!("    FAILED: {error}");
+                Counts::check(false)
+            }
+        };
+        self.line(step, counts, begun.elapsed());
     }
 
     fn bindings(&mut self, step: &Step) -> Result<()> {
@@ -374,7 +398,12 @@ impl<T> Later<'_, T> {
 }
 
 fn point_at(command: &mut Command, addresses: Option<&Addresses>, tools: &[(&str, PathBuf)]) {
-    for name in SERVER_VARIABLES.iter().chain(&tools::VARIABLES).chain(&kubernetes::VARIABLES) {
+    for name in SERVER_VARIABLES
+        .iter()
+        .chain(&tools::VARIABLES)
+        .chain(&kubernetes::VARIABLES)
+        .chain([&image::VARIABLE])
+    {
         command.env_remove(name);
     }
     command.env_remove(tools::KUBESPAWNER_VARIABLE);

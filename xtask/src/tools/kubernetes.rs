@@ -14,10 +14,12 @@ use crate::progress::say;
 use crate::project::Project;
 use crate::setup::{self, Packages, succeeds};
 
+use super::go::{self, Version};
+
 const VERSION: &str = "1.34.1";
 
 /// What its go.mod asks for.
-const GO: (u32, u32) = (1, 24);
+const GO: Version = (1, 24, 0);
 
 /// Where the suites look for the two.
 pub(crate) const VARIABLES: [&str; 2] = ["LATCHKEY_ETCD", "LATCHKEY_KUBE_APISERVER"];
@@ -36,9 +38,8 @@ fn folder(project: &Project) -> PathBuf {
 
 /// Builds kube-apiserver (13 minutes of a processor, once) and unpacks etcd, or says what this machine lacks.
 pub(crate) fn provide(project: &Project) -> Result<Kubernetes> {
-    let Some(go) = go_version() else { return Ok(Kubernetes::Absent("there is no Go here".to_owned())) };
-    if go < GO {
-        return Ok(Kubernetes::Absent(format!("Go here is {}.{}, older than {}.{}", go.0, go.1, GO.0, GO.1)));
+    if let Err(absent) = go::check(GO) {
+        return Ok(Kubernetes::Absent(absent));
     }
     let Some(etcd) = etcd(project)? else {
         return Ok(Kubernetes::Absent("there is no etcd here: Debian calls it `etcd-server`".to_owned()));
@@ -73,32 +74,11 @@ fn kube_apiserver(project: &Project) -> Result<PathBuf> {
     }
     say!("  kube-apiserver {VERSION}: building, 13 minutes of a processor");
     stamp.begin()?;
-    let mut build = Command::new("nice");
-    build
-        .args(["-n", "19", "go", "build", "-mod=readonly", "-trimpath", "-ldflags", "-s -w", "-o"])
-        .arg(&program)
-        .arg("k8s.io/kubernetes/cmd/kube-apiserver")
-        .current_dir(&source)
-        // Everything that Go keeps stays below target/, and is writable, so that it can be cleared away.
-        .env("GOMODCACHE", folder.join("modules"))
-        .env("GOCACHE", folder.join("cache"))
-        .env("GOFLAGS", "-modcacherw")
-        .env("GOTOOLCHAIN", "local")
-        .env("CGO_ENABLED", "0");
+    let mut build = go::build(&folder, &program, "k8s.io/kubernetes/cmd/kube-apiserver");
+    build.current_dir(&source);
     setup::run_step(project, "kube-apiserver", "go build kube-apiserver", &mut build)?;
     stamp.finish()?;
     Ok(program)
-}
-
-fn go_version() -> Option<(u32, u32)> {
-    let output = Command::new("go").args(["env", "GOVERSION"]).env("GOTOOLCHAIN", "local").output().ok()?;
-    parse_go_version(&String::from_utf8_lossy(&output.stdout))
-}
-
-fn parse_go_version(text: &str) -> Option<(u32, u32)> {
-    let mut numbers = text.trim().strip_prefix("go")?.split(['.', '-', ' ']);
-    let minor = |text: &str| text.split(|sign: char| !sign.is_ascii_digit()).next()?.parse().ok();
-    Some((numbers.next()?.parse().ok()?, minor(numbers.next()?)?))
 }
 
 fn on_path(name: &str) -> Option<PathBuf> {
@@ -112,18 +92,6 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-
-    #[test]
-    fn go_versions_of_every_kind_are_read() {
-        for (text, version) in
-            [("go1.26.8\n", (1, 26)), ("go1.24rc2", (1, 24)), ("go1.24-custom", (1, 24)), ("go1.25", (1, 25))]
-        {
-            assert_eq!(parse_go_version(text), Some(version), "{text}");
-        }
-        for text in ["", "devel +abc", "go", "go1"] {
-            assert_eq!(parse_go_version(text), None, "{text}");
-        }
-    }
 
     #[test]
     fn the_module_asks_for_the_version_that_is_named() {

@@ -1,5 +1,8 @@
 //! `cargo xtask tools`: programs that are not ours, and that some suites run: in Python, in Node, and Redis.
 
+mod go;
+pub(crate) mod image;
+pub(crate) mod kubelogin;
 pub(crate) mod kubernetes;
 mod npm;
 mod venv;
@@ -145,6 +148,9 @@ pub(crate) struct Arguments {
     /// Also etcd and kube-apiserver, where Go is: 13 minutes of a processor; and a hub whose servers are pods
     #[arg(long)]
     kubernetes: bool,
+    /// Also podman, and what goes into the image of webapp: 4 minutes of a processor
+    #[arg(long)]
+    image: bool,
 }
 
 pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<ExitCode> {
@@ -160,6 +166,12 @@ pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<ExitCode> 
                 environment.push((KUBESPAWNER_VARIABLE, KUBESPAWNER.folder(project)));
             }
             Kubernetes::Absent(why) => eprintln!("no kube-apiserver: {why}"),
+        }
+    }
+    if arguments.image {
+        match image::provide(project, &Packages::new(project))? {
+            Ok(parts) => environment.push((image::VARIABLE, parts)),
+            Err(why) => eprintln!("no image: {why}"),
         }
     }
     for (variable, folder) in environment {

@@ -1,13 +1,17 @@
 //! What the services cost while ten times as much is asked of them: `cargo xtask bench --services`.
 //!
 //! Memory and processor time are those of the programs, as the system counts them; the calls are those that the doubles
-//! and Redis have seen.
+//! and Redis have seen. And how long kubectl waits for `kube-credential`.
 #![expect(clippy::unwrap_used, reason = "a measurement ends where something unexpected happens")]
 #![expect(clippy::panic, reason = "a measurement ends where something unexpected happens")]
 #![expect(unreachable_pub, reason = "it shares a module with the tests")]
 
 #[expect(dead_code, reason = "the tests use more of it")]
-#[path = "../tests/programs/replicas.rs"]
+#[path = "../../tests/kubernetes/cluster.rs"]
+mod cluster;
+mod kube_credential;
+#[expect(dead_code, reason = "the tests use more of it")]
+#[path = "../../tests/programs/replicas.rs"]
 mod replicas;
 
 use std::fs;
@@ -32,7 +36,7 @@ const IN_FLIGHT: usize = 50;
 
 #[tokio::main]
 async fn main() {
-    let mut report = Vec::new();
+    let mut report = kube_credential::measure(part()).await;
     println!("{:<58} {:>12} {:>10} {:>10}", "", "requests/s", "CPU ms/1k", "RSS MiB");
     report.extend(webapp().await);
     report.extend(login_service().await);
@@ -52,15 +56,25 @@ struct Usage {
 impl Usage {
     /// Reads what the system tells of a process.
     fn of(pid: u32) -> Self {
-        /// Fixed for whoever reads `/proc`: <https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html>.
-        const TICK: Duration = Duration::from_millis(10);
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-        let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
-        let ticks: u32 = [fields[11], fields[12]].iter().map(|field| field.parse::<u32>().unwrap()).sum();
+        let cpu = Self::times(&format!("/proc/{pid}/stat"), [11, 12]);
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
-        Self { cpu: TICK * ticks, resident: kibibytes }
+        Self { cpu, resident: kibibytes }
+    }
+
+    /// Returns the processor time of those that this program has started, and that have ended.
+    fn of_the_ended() -> Duration {
+        Self::times("/proc/self/stat", [13, 14])
+    }
+
+    /// Adds up two fields: <https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html>.
+    fn times(stat: &str, places: [usize; 2]) -> Duration {
+        /// Fixed for whoever reads `/proc`.
+        const TICK: Duration = Duration::from_millis(10);
+        let stat = fs::read_to_string(stat).unwrap();
+        let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
+        TICK * places.iter().map(|&place| fields[place].parse::<u32>().unwrap()).sum::<u32>()
     }
 }
 
@@ -177,10 +191,14 @@ async fn start_webapp(ttl: &str, refresh: &str) -> (latchkey_testbed::Served, te
     (served, folder, child, url.unwrap())
 }
 
-/// The loads, each ten times the one before. `--small` asks for a tenth of each, to try the measuring itself.
+/// `--small` asks for a tenth of each load, to try the measuring itself.
+fn part() -> usize {
+    if std::env::args().any(|argument| argument == "--small") { 10 } else { 1 }
+}
+
+/// The loads, each ten times the one before.
 fn loads(first: usize) -> [usize; 3] {
-    let part = if std::env::args().any(|argument| argument == "--small") { 10 } else { 1 };
-    [first, first * 10, first * 100].map(|count| count / part)
+    [first, first * 10, first * 100].map(|count| count / part())
 }
 
 async fn webapp() -> Vec<Value> {
