@@ -29,6 +29,7 @@ behaviours! {
     it_ends_when_it_is_told_to_and_gives_its_token_back,
     what_nobody_offers_is_not_found,
     a_port_that_is_taken_is_told,
+    the_commands_of_the_readme_do_what_it_says,
     #[not_on(Place::Real, "the real server counts no requests")]
     a_thousand_at_once_cost_the_vault_one_read_an_interval,
     #[not_on(Place::Real, "the real server does not fail on request")]
@@ -374,6 +375,50 @@ async fn a_port_that_is_taken_is_told(backend: Backend) {
     let failed = crate::cluster::done(pod.command(&port, &[]).spawn().unwrap()).await;
     failed.assert_failure(&[&port, "hint:"]);
     assert_eq!(failed.code, Some(2), "{failed:?}");
+}
+
+/// As they stand there; only what is the reader's own is ours: addresses, the file, and the names on a server that others use.
+async fn the_commands_of_the_readme_do_what_it_says(backend: Backend) {
+    let pod = Pod::new(backend).await;
+    let section = include_str!("../../README.md").split("## A service in a cluster").nth(1).unwrap();
+    let block = section.split("```console\n").nth(1).unwrap().split("```").next().unwrap();
+    let block = block.replace("\\\n", " ");
+    let mut lines = block.lines();
+    let started = lines.next().unwrap().strip_prefix("$ ").unwrap();
+    let (variables, arguments) = started.split_once(" webapp ").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_webapp"));
+    command.env_clear().kill_on_drop(true).stdin(Stdio::null());
+    let mut port = "";
+    for (name, value) in variables.split_whitespace().map(|pair| pair.split_once('=').unwrap()) {
+        match name {
+            "VAULT_ADDR" => command.env(name, pod.vault_address().as_str()),
+            "JWT_PATH" => command.env(name, pod.token_file()),
+            "SERVICE_PORT" => {
+                port = value;
+                command.env(name, "0")
+            }
+            _ => panic!("{name} is not known here"),
+        };
+    }
+    for word in arguments.split_whitespace() {
+        match word {
+            "kubernetes" => command.arg(pod.mount()),
+            "secret/webapp/config" => command.arg(pod.secret()),
+            _ => command.arg(word),
+        };
+    }
+    let service =
+        Service::start(command.args(["--log-format", "json"]).env("SERVICE_ADDRESS", "127.0.0.1")).await;
+    service.until("/readyz", 200, "").await;
+    let mut asked = 0;
+    while let Some(line) = lines.next() {
+        let url = line.strip_prefix("$ curl ").unwrap().split_whitespace().next().unwrap();
+        let path = url.strip_prefix(&format!("http://127.0.0.1:{port}")).unwrap();
+        let (status, text) = service.get(path).await;
+        assert_eq!((status, text.trim()), (200, lines.next().unwrap()), "{line}");
+        asked += 1;
+    }
+    assert_eq!(asked, 2);
 }
 
 async fn a_thousand_at_once_cost_the_vault_one_read_an_interval(backend: Backend) {
