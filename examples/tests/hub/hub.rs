@@ -90,10 +90,17 @@ impl Hub {
         }
     }
 
-    /// Starts it again.
+    /// Starts it again, at the ports that it had.
     pub async fn begin(&mut self) {
-        self.child = self.command.spawn().unwrap();
-        self.is_up().await;
+        for _ in 0..5 {
+            self.child = self.command.spawn().unwrap();
+            if self.comes_up().await {
+                return;
+            }
+            // For a moment a port was somebody else's.
+            tokio::time::sleep(Duration::from_secs(5)).await;
+        }
+        panic!("the hub is not up again: {}", self.told());
     }
 
     pub fn at(&self, path: &str) -> Url {
@@ -101,16 +108,21 @@ impl Hub {
     }
 
     pub async fn is_up(&mut self) {
+        assert!(self.comes_up().await, "the hub is not up: {}", self.told());
+    }
+
+    /// Waits until it answers, or has ended.
+    async fn comes_up(&mut self) -> bool {
         let begun = Instant::now();
         loop {
             let health = Request::for_url(Method::Get, self.at("hub/health"));
             match ReqwestTransport::new().unwrap().send(health).await {
-                Ok(reply) if reply.status() == 200 => return,
+                Ok(reply) if reply.status() == 200 => return true,
                 _ => {}
             }
-            let ended = self.child.try_wait().unwrap();
-            let is_late = ended.is_some() || begun.elapsed() > PATIENCE;
-            assert!(!is_late, "the hub is not up: {ended:?} {}", self.told());
+            if self.child.try_wait().unwrap().is_some() || begun.elapsed() > PATIENCE {
+                return false;
+            }
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }

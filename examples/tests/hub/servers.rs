@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::hub::Server;
 use crate::keycloak::{Person, gid_of};
-use crate::stage::{SECRET, Settings, Stage, give_token, venv};
+use crate::stage::{SECRET, Settings, Stage, give_token, team, venv};
 
 /// How many spawns of each kind are measured, where that is asked for (`cargo xtask bench --hub`).
 pub const MEASURE: &str = "LATCHKEY_HUB_SPAWNS";
@@ -210,7 +210,7 @@ async fn a_policy_for_each_person_opens_their_store_and_no_other(backend: Backen
 
 async fn a_group_that_the_provider_tells_is_the_persons_and_may_be_shared(backend: Backend) {
     let stage = Stage::take_turn(&backend).await;
-    let (carol, team) = (&stage.carol, format!("lk{}t", std::process::id()));
+    let (carol, team) = (&stage.carol, team());
     let gid = gid_of(carol.uid);
     stage.hub.sign_in(carol).await;
     stage.set(&Settings { users: "gid_claim = \"gid\"", ..stage.settings() });

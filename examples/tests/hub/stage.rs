@@ -287,10 +287,16 @@ pub fn end() {
             let _ = Command::new(program).arg(&person.name).stderr(Stdio::null()).status();
         }
     }
+    let _ = Command::new("groupdel").arg(team()).stderr(Stdio::null()).status();
     drop(folder);
     if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() {
         runtime.block_on(realm.remove());
     }
+}
+
+/// The name of a group of several people, which one test makes.
+pub fn team() -> String {
+    format!("lk{}t", process::id())
 }
 
 fn text(path: &Path) -> String {
