@@ -398,15 +398,11 @@ impl<T> Later<'_, T> {
 }
 
 fn point_at(command: &mut Command, addresses: Option<&Addresses>, tools: &[(&str, PathBuf)]) {
-    for name in SERVER_VARIABLES
-        .iter()
-        .chain(&tools::VARIABLES)
-        .chain(&kubernetes::VARIABLES)
-        .chain([&image::VARIABLE])
-    {
+    let singles = [image::VARIABLE, tools::KUBESPAWNER_VARIABLE];
+    let lists = SERVER_VARIABLES.iter().chain(&tools::VARIABLES).chain(&kubernetes::VARIABLES);
+    for name in lists.chain(&singles) {
         command.env_remove(name);
     }
-    command.env_remove(tools::KUBESPAWNER_VARIABLE);
     if let Some(addresses) = addresses {
         command.envs(addresses.for_tests());
     }
@@ -422,9 +418,7 @@ mod tests {
         let mut command = Command::new("true");
         point_at(&mut command, None, &[]);
         let removed = command.get_envs().filter(|(_, value)| value.is_none()).count();
-        assert_eq!(
-            removed,
-            SERVER_VARIABLES.len() + tools::VARIABLES.len() + kubernetes::VARIABLES.len() + 1
-        );
+        let lists = SERVER_VARIABLES.len() + tools::VARIABLES.len() + kubernetes::VARIABLES.len();
+        assert_eq!(removed, lists + 2);
     }
 }
