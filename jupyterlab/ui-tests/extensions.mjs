@@ -26,7 +26,10 @@ const EXTENSION = {
     _JUPYTERLAB['keeps-a-key'] = {
       init: given => { scope = given; },
       get: async () => {
-        const [shared] = Object.values(scope['jupyter-secrets-manager']);
+        // The newest, as a bundler's code takes it: ours brings a copy for whoever has no manager, and it may be there first.
+        const versions = Object.entries(scope['jupyter-secrets-manager']);
+        versions.sort(([one], [other]) => one.localeCompare(other, 'en', { numeric: true }));
+        const [, shared] = versions.at(-1);
         const { ISecretsManager, SecretsManager } = (await shared.get())();
         const id = 'keeps-a-key:plugin';
         const plugin = SecretsManager.sign(id, token => ({

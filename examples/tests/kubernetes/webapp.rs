@@ -36,6 +36,10 @@ behaviours! {
     a_vault_that_is_down_is_waited_for,
     #[not_on(Place::Real, "the real server does not fail on request")]
     a_secret_that_cannot_be_read_again_is_served_until_it_is_stale,
+    #[not_on(Place::Real, "the server of the other tests is not sealed")]
+    a_vault_that_is_sealed_is_named_and_waited_for,
+    #[not_on(Place::Real, "the real server is not slow on request")]
+    a_vault_that_is_slow_keeps_nobody_waiting,
 }
 
 /// Somebody who makes tokens of service accounts that are good now.
@@ -444,6 +448,37 @@ async fn a_vault_that_is_down_is_waited_for(backend: Backend) {
     let service = pod.start(&["--refresh", "1"]).await;
     assert_eq!((service.get("/healthz").await.0, service.get("/readyz").await.0), (200, 503));
     service.until("/", 200, AS_EVER).await;
+}
+
+async fn a_vault_that_is_sealed_is_named_and_waited_for(backend: Backend) {
+    let pod = Pod::new(backend).await;
+    let service = pod.start(&["--refresh", "1"]).await;
+    service.until("/", 200, AS_EVER).await;
+    pod.write_secret("newer").await;
+    pod.backend.world().vault().seal();
+    sleep(Duration::from_millis(2500)).await;
+    assert_eq!(service.get("/").await, (200, AS_EVER.to_owned()), "what was read is served on");
+    pod.backend.world().vault().unseal();
+    service.until("/", 200, "password:newer username:static-user").await;
+    let said = service.end().await;
+    assert!(said.contains("sealed"), "{said}");
+    assert_eq!(said.matches("logged in").count(), 1, "the token has outlived it: {said}");
+}
+
+async fn a_vault_that_is_slow_keeps_nobody_waiting(backend: Backend) {
+    let pod = Pod::new(backend).await;
+    let service = pod.start(&["--refresh", "1"]).await;
+    service.until("/", 200, AS_EVER).await;
+    let read = Target::vault(&format!("/v1/{}/data/webapp/config", pod.kv));
+    // Longer than this test may take: whoever waited for it would be noticed.
+    pod.backend.world().faults().inject(read, 1000, Fault::Delay(Duration::from_secs(600)));
+    sleep(Duration::from_millis(1500)).await;
+    for path in ["/", "/healthz", "/readyz"] {
+        let answer = timeout(Duration::from_secs(60), service.get(path)).await;
+        assert_eq!(answer.expect("an answer").0, 200, "{path}");
+    }
+    // Nor its own end.
+    service.end().await;
 }
 
 async fn a_secret_that_cannot_be_read_again_is_served_until_it_is_stale(backend: Backend) {
