@@ -467,7 +467,8 @@ async fn a_vault_that_is_sealed_is_named_and_waited_for(backend: Backend) {
 
 async fn a_vault_that_is_slow_keeps_nobody_waiting(backend: Backend) {
     let pod = Pod::new(backend).await;
-    let service = pod.start(&["--refresh", "1"]).await;
+    let mut command = pod.command("0", &["--refresh", "1"]);
+    let service = Service::start(command.env("VAULT_CLIENT_TIMEOUT", "600")).await;
     service.until("/", 200, AS_EVER).await;
     let read = Target::vault(&format!("/v1/{}/data/webapp/config", pod.kv));
     // Longer than this test may take: whoever waited for it would be noticed.
