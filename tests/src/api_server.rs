@@ -17,7 +17,7 @@ use crate::kubernetes::api_server;
 ///
 /// Nothing else of a cluster is there: no controller, no scheduler, no kubelet. What is created is kept and nothing comes of
 /// it.
-pub struct ApiServer {
+pub struct OwnApiServer {
     address: String,
     ca_pem: String,
     transport: ReqwestTransport,
@@ -46,7 +46,7 @@ impl Running {
     }
 }
 
-impl ApiServer {
+impl OwnApiServer {
     /// Whoever shows this may do everything: it is in the server's own file.
     pub const ADMIN: &str = "the-token-of-the-administrator";
 

@@ -12,7 +12,7 @@ mod redis;
 mod runner;
 mod terminal;
 
-pub use api_server::ApiServer;
+pub use api_server::OwnApiServer;
 pub use backend::{Backend, MANAGEMENT, Place, READER, Site, User};
 pub use behaviour::{Behaviour, Run};
 pub use browser::{Browser, Page};

@@ -52,9 +52,6 @@ impl Accounts {
     /// Where the accounts cannot be looked up: nothing is known then.
     pub fn find(&self, user: &UnixUser) -> Result<Found, Failure> {
         let name = user.name().as_str();
-        let unknown = |error: nix::Error| {
-            Failure::of(Exit::Refused, &io::Error::from(error)).while_doing("looking up accounts")
-        };
         let account = |user: User| Account {
             name: user.name,
             uid: user.uid.as_raw(),
@@ -85,9 +82,7 @@ impl Accounts {
     ///
     /// Where the accounts cannot be looked up.
     pub fn uid_of(name: &UnixName) -> Result<Option<u32>, Failure> {
-        let found = User::from_name(name.as_str()).map_err(|error| {
-            Failure::of(Exit::Refused, &io::Error::from(error)).while_doing("looking up accounts")
-        })?;
+        let found = User::from_name(name.as_str()).map_err(unknown)?;
         Ok(found.map(|user| user.uid.as_raw()))
     }
 
@@ -126,6 +121,10 @@ impl Accounts {
         info!(%step, uid = user.uid(), "done");
         Ok(())
     }
+}
+
+fn unknown(error: nix::Error) -> Failure {
+    Failure::of(Exit::Refused, &io::Error::from(error)).while_doing("looking up accounts")
 }
 
 /// Makes a home with what `/etc/skel` has in it: regular files and folders, of which a new account is usually made.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
-use latchkey_tests::{ApiServer, Backend, behaviours, kubernetes};
+use latchkey_tests::{Backend, OwnApiServer, behaviours, kubernetes};
 use latchkey_transport::{Method, ReqwestTransport, Transport as _};
 use serde_json::{Value, json};
 
@@ -42,7 +42,7 @@ fn expanded(value: &str) -> String {
     text + rest
 }
 
-async fn pods(server: &ApiServer) -> Vec<Value> {
+async fn pods(server: &OwnApiServer) -> Vec<Value> {
     let (status, list) =
         server.call(Method::Get, "/api/v1/namespaces/default/pods", Value::Null).await.unwrap();
     assert_eq!(status, 200, "{list}");
@@ -52,7 +52,7 @@ async fn pods(server: &ApiServer) -> Vec<Value> {
 async fn a_pod_gets_its_variables_unharmed_and_none_is_made_where_the_spawn_is_stopped(backend: Backend) {
     let stage = Stage::take_turn(&backend).await;
     let [alice, _] = &stage.people;
-    let server = ApiServer::start(&[]).await.unwrap();
+    let server = OwnApiServer::start(&[]).await.unwrap();
     let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}});
     let path = "/api/v1/namespaces/default/serviceaccounts";
     let (status, said) = server.call(Method::Post, path, account).await.unwrap();
@@ -61,7 +61,7 @@ async fn a_pod_gets_its_variables_unharmed_and_none_is_made_where_the_spawn_is_s
         "apiVersion": "v1", "kind": "Config", "current-context": "hub",
         "clusters": [{"name": "here", "cluster": {
             "server": server.address(), "certificate-authority": server.ca_path()}}],
-        "users": [{"name": "hub", "user": {"token": ApiServer::ADMIN}}],
+        "users": [{"name": "hub", "user": {"token": OwnApiServer::ADMIN}}],
         "contexts": [{"name": "hub", "context": {"cluster": "here", "user": "hub"}}],
     });
     let folder = stage.path("kube-hub");

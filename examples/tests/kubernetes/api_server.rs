@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 use latchkey_tests::kubernetes::kubectl;
 use latchkey_tests::{
-    ApiServer, Backend, MANAGEMENT, Misbehaviour, Place, READER, Span, Terminal, behaviours,
+    Backend, MANAGEMENT, Misbehaviour, OwnApiServer, Place, READER, Span, Terminal, behaviours,
 };
 use serde_json::json;
 use tempfile::TempDir;
@@ -30,7 +30,7 @@ behaviours! {
 
 /// An API server that asks `token-review` who somebody is.
 pub struct Kubernetes {
-    pub server: ApiServer,
+    pub server: OwnApiServer,
     backend: Backend,
     folder: TempDir,
     _reviewer: Reviewer,
@@ -55,7 +55,7 @@ impl Kubernetes {
             format!("--authentication-token-webhook-config-file={}", path("webhook.json")),
             "--authentication-token-webhook-version=v1".to_owned(),
         ];
-        let server = ApiServer::start(&arguments).await.unwrap();
+        let server = OwnApiServer::start(&arguments).await.unwrap();
         let this = Self { server, backend, folder, _reviewer: reviewer };
         // `view` itself is put together by a controller, which is not here.
         this.admin(&[
@@ -80,7 +80,7 @@ impl Kubernetes {
     /// Runs kubectl as the administrator.
     pub async fn kubectl(&self, arguments: &[&str]) -> Done {
         let mut command = at_home(kubectl().unwrap(), self.folder.path());
-        command.args(["--server", self.server.address(), "--token", ApiServer::ADMIN]);
+        command.args(["--server", self.server.address(), "--token", OwnApiServer::ADMIN]);
         command.arg("--certificate-authority").arg(self.server.ca_path());
         done(command.args(arguments).stdin(Stdio::null()).spawn().unwrap()).await
     }
