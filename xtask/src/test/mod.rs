@@ -3,6 +3,7 @@
 //! Two lanes: cargo works through its steps one after the other, while the real servers are downloaded, built and
 //! started beside it.
 
+mod failures;
 mod packages;
 mod plan;
 mod report;

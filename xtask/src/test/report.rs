@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use super::failures::{self, Failure};
 use super::plan::LeftOut;
 
 /// How many of something passed, failed, and were skipped.
@@ -48,6 +49,30 @@ impl Counts {
     }
 }
 
+/// What came of the tests of a step, which may be several runs.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    pub(super) counts: Counts,
+    pub(super) failures: Vec<Failure>,
+}
+
+impl Outcome {
+    /// Reads what a runner of tests has printed.
+    pub(super) fn of_output(success: bool, output: &str) -> Self {
+        let mut counts = Counts::of_output(output);
+        if !success && counts.failed == 0 {
+            // A runner that crashed leaves no result behind.
+            counts.failed = 1;
+        }
+        Self { counts, failures: failures::of_output(output) }
+    }
+
+    pub(super) fn add(&mut self, other: Self) {
+        self.counts = self.counts.plus(other.counts);
+        self.failures.extend(other.failures);
+    }
+}
+
 /// Everything that was run, and what was not.
 pub(super) struct Report {
     lines: Vec<Line>,
@@ -60,7 +85,16 @@ pub(super) struct Line {
     pub(super) counts: Counts,
     /// Whether the counts are those of a test runner.
     pub(super) ran_tests: bool,
+    /// Those that a test runner named.
+    pub(super) failures: Vec<Failure>,
     pub(super) took: Duration,
+}
+
+impl Line {
+    /// A step whose tests a runner has counted.
+    pub(super) fn of_tests(name: String, Outcome { counts, failures }: Outcome, took: Duration) -> Self {
+        Self { name, counts, ran_tests: true, failures, took }
+    }
 }
 
 impl Report {
@@ -85,6 +119,15 @@ impl Report {
         }
         for LeftOut { what, why } in &self.left_out {
             let _ = writeln!(text, "left out: {what} ({why})");
+        }
+        for line in self.lines.iter().filter(|line| line.counts.failed > 0) {
+            let name = &line.name;
+            if line.failures.is_empty() {
+                let _ = writeln!(text, "failed: {name}");
+            }
+            for Failure { name: test, why } in &line.failures {
+                let _ = writeln!(text, "failed: {name}: {test}\n    {why}");
+            }
         }
         if !self.lines.iter().any(|line| line.ran_tests && line.counts.passed > 0) {
             text.push_str("no test passed: this run proves nothing and counts as failed\n");
@@ -112,7 +155,7 @@ mod tests {
     }
 
     fn line(counts: Counts, ran_tests: bool) -> Line {
-        Line { name: "step".to_owned(), counts, ran_tests, took: Duration::ZERO }
+        Line { name: "step".to_owned(), counts, ran_tests, failures: Vec::new(), took: Duration::ZERO }
     }
 
     #[test]
@@ -147,6 +190,14 @@ mod tests {
         let report = Report::new(vec![line(counts(5, 1, 2), true), line(counts(1, 0, 0), false)], Vec::new());
         assert!(!report.is_success());
         assert_eq!(report.summary(), "6 passed, 1 failed, 2 skipped");
+        assert!(report.table().ends_with("failed: step\n"));
+    }
+
+    #[test]
+    fn what_failed_is_named_at_the_end() {
+        let failures = vec![Failure { name: "a::two".to_owned(), why: "it is not so".to_owned() }];
+        let report = Report::new(vec![Line { failures, ..line(counts(5, 1, 2), true) }], Vec::new());
+        assert!(report.table().ends_with("failed: step: a::two\n    it is not so\n"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use anyhow::Result;
 
 use super::packages;
 use super::plan::{Action, LeftOut, Plan, Scope, Step};
-use super::report::{Counts, Line, Report};
+use super::report::{Counts, Line, Outcome, Report};
 use crate::labextension;
 use crate::progress::{self, Finished, say};
 use crate::project::Project;
@@ -242,17 +242,17 @@ impl<'project> Runner<'project> {
 
     fn bindings(&mut self, step: &Step) -> Result<()> {
         let begun = Instant::now();
-        let counts = match wasm::test_command(self.project, &Packages::new(self.project)) {
+        let outcome = match wasm::test_command(self.project, &Packages::new(self.project)) {
             Ok(mut command) => {
                 let finished = self.run_logged(step, &mut command)?;
-                self.counts(step, &finished)
+                self.outcome(step, &finished)
             }
             Err(error) => {
                 say!("    FAILED: {error:#}");
-                Counts::check(false)
+                Outcome { counts: Counts::check(false), ..Outcome::default() }
             }
         };
-        self.lines.push(Line { name: step.name.clone(), counts, ran_tests: true, took: begun.elapsed() });
+        self.lines.push(Line::of_tests(step.name.clone(), outcome, begun.elapsed()));
         Ok(())
     }
 
@@ -268,8 +268,8 @@ impl<'project> Runner<'project> {
         point_at(&mut command, addresses, &tools);
         command.env(tools::HUB_VARIABLE, tools::JUPYTERHUB_5.folder(self.project));
         let finished = self.run_logged(step, &mut command)?;
-        let counts = self.counts(step, &finished);
-        self.lines.push(Line { name: step.name.clone(), counts, ran_tests: true, took: begun.elapsed() });
+        let outcome = self.outcome(step, &finished);
+        self.lines.push(Line::of_tests(step.name.clone(), outcome, begun.elapsed()));
         Ok(())
     }
 
@@ -287,7 +287,7 @@ impl<'project> Runner<'project> {
         background: &Background<'_, '_>,
     ) -> Result<()> {
         let (addresses, tools) = background.found();
-        let mut sum = Counts::default();
+        let mut sum = Outcome::default();
         let mut took = Duration::ZERO;
         // One call per filter: not every runner of tests takes several.
         let calls: Vec<Option<&String>> =
@@ -303,10 +303,10 @@ impl<'project> Runner<'project> {
                 command.env("LATCHKEY_LOGINS", LOGINS);
             }
             let finished = self.run_logged(step, &mut command)?;
-            sum = sum.plus(self.counts(step, &finished));
+            sum.add(self.outcome(step, &finished));
             took += finished.took;
         }
-        self.lines.push(Line { name: step.name.clone(), counts: sum, ran_tests: true, took });
+        self.lines.push(Line::of_tests(step.name.clone(), sum, took));
         Ok(())
     }
 
@@ -329,26 +329,20 @@ impl<'project> Runner<'project> {
             }
         };
         let (addresses, tools) = background.found();
-        let mut sum = Counts::default();
+        let mut sum = Outcome::default();
         for mut command in commands {
             point_at(&mut command, addresses, &tools);
             let finished = self.run_logged(step, &mut command)?;
-            sum = sum.plus(self.counts(step, &finished));
+            sum.add(self.outcome(step, &finished));
         }
-        let line = Line { name: step.name.clone(), counts: sum, ran_tests: true, took: begun.elapsed() };
-        self.lines.push(line);
+        self.lines.push(Line::of_tests(step.name.clone(), sum, begun.elapsed()));
         Ok(())
     }
 
     /// What the tests of a step have printed.
-    fn counts(&self, step: &Step, finished: &Finished) -> Counts {
+    fn outcome(&self, step: &Step, finished: &Finished) -> Outcome {
         let output = fs::read(self.log(step)).unwrap_or_default();
-        let mut counts = Counts::of_output(&String::from_utf8_lossy(&output));
-        if !finished.success && counts.failed == 0 {
-            // A runner that crashed leaves no result behind.
-            counts.failed = 1;
-        }
-        counts
+        Outcome::of_output(finished.success, &String::from_utf8_lossy(&output))
     }
 
     /// Runs a step's command. What a failing one printed is shown, what a passing one printed is kept.
@@ -373,7 +367,13 @@ impl<'project> Runner<'project> {
     }
 
     fn line(&mut self, step: &Step, counts: Counts, took: Duration) {
-        self.lines.push(Line { name: step.name.clone(), counts, ran_tests: false, took });
+        self.lines.push(Line {
+            name: step.name.clone(),
+            counts,
+            ran_tests: false,
+            failures: Vec::new(),
+            took,
+        });
     }
 
     fn leave_out(&mut self, step: &Step, why: &str) {
