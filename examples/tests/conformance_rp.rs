@@ -9,6 +9,7 @@ use latchkey_oidc_flow::AwsLcSigner;
 use latchkey_testbed::{
     Algorithm, Clock, Misbehaviour as Lie, Request, Served, Span, World, WorldBuilder, serve,
 };
+use latchkey_tests::free_ports;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -217,7 +218,7 @@ async fn an_algorithm_is_taken_where_it_was_named() {
 
 #[tokio::test]
 async fn logout_tokens_are_heard_and_bad_ones_are_refused() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let [port] = free_ports().unwrap();
     let uri = format!("http://127.0.0.1:{port}/back-channel");
     let served = served(World::builder().backchannel_logout_uri(&uri)).await;
     let arguments = ["--steps", "login,logout", "--backchannel-uri", &uri];
@@ -236,7 +237,7 @@ async fn logout_tokens_are_heard_and_bad_ones_are_refused() {
 
 #[tokio::test]
 async fn no_logout_token_is_exit_code_4() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let [port] = free_ports().unwrap();
     let served = served(World::builder()).await;
     let uri = format!("http://127.0.0.1:{port}/back-channel");
     let arguments = ["--steps", "login,logout", "--backchannel-uri", &uri, "--timeout", "1"];

@@ -1,6 +1,7 @@
 //! `notebook-token` in a server of a hub that is played here, and `keep-token`: against the doubles on loopback, and
 //! against Keycloak and OpenBao.
 #![expect(clippy::unwrap_used, reason = "a test ends where something unexpected happens")]
+#![expect(clippy::panic, reason = "a test ends where something unexpected happens")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -14,8 +15,8 @@ use latchkey_tests::{
 };
 use latchkey_transport::{Method, SystemRandom};
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt as _;
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, Command};
 use tokio::time::{Instant, sleep, timeout};
 
 fn main() -> ExitCode {
@@ -57,6 +58,9 @@ behaviours! {
     a_vault_that_is_down_is_told_and_waited_for,
 }
 
+/// How long anything may take: many times what it takes beside a compiler.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 const HUB_TOKEN: &str = PlayedHub::TOKEN;
 
 /// How a program ended.
@@ -92,7 +96,7 @@ impl Done {
 }
 
 async fn done(child: Child) -> Done {
-    let output = timeout(Duration::from_secs(60), child.wait_with_output()).await.unwrap().unwrap();
+    let output = timeout(PATIENCE, child.wait_with_output()).await.unwrap().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Done { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }
@@ -360,6 +364,8 @@ struct Kept {
     backend: Backend,
     token: String,
     child: Child,
+    log: Lines<BufReader<ChildStderr>>,
+    said: String,
 }
 
 async fn create(backend: &Backend, request: Value) -> String {
@@ -384,7 +390,21 @@ impl Kept {
         let mut stdin = child.stdin.take().unwrap();
         stdin.write_all(format!("{token}\n").as_bytes()).await.unwrap();
         drop(stdin);
-        Self { backend, token, child }
+        Self::of(backend, token, child)
+    }
+
+    fn of(backend: Backend, token: String, mut child: Child) -> Self {
+        let log = BufReader::new(child.stderr.take().unwrap()).lines();
+        Self { backend, token, child, log, said: String::new() }
+    }
+
+    /// Waits until it says that it keeps the token: from then on it can be told to end.
+    async fn begun(mut self) -> Self {
+        while !self.said.contains("keeping a token") {
+            let line = timeout(PATIENCE, self.log.next_line()).await.unwrap().unwrap();
+            self.said.push_str(&(line.unwrap_or_else(|| panic!("it ended: {}", self.said)) + "\n"));
+        }
+        self
     }
 
     async fn left(&self) -> Option<u64> {
@@ -392,7 +412,7 @@ impl Kept {
     }
 
     async fn until_left(&self, enough: impl Fn(Option<u64>) -> bool) {
-        let until = Instant::now() + Duration::from_secs(15);
+        let until = Instant::now() + PATIENCE;
         loop {
             let left = self.left().await;
             if enough(left) {
@@ -411,8 +431,11 @@ impl Kept {
     }
 
     async fn ended(self) -> (Done, Option<u64>) {
-        let Self { backend, token, child } = self;
-        let done = done(child).await;
+        let Self { backend, token, child, mut log, mut said } = self;
+        while let Some(line) = timeout(PATIENCE, log.next_line()).await.unwrap().unwrap() {
+            said.push_str(&(line + "\n"));
+        }
+        let done = Done { stderr: said, ..done(child).await };
         done.assert_silent_about(&[&token]);
         assert_eq!(done.stdout, "");
         let left = life(&backend, &token).await;
@@ -421,8 +444,9 @@ impl Kept {
 }
 
 async fn a_periodic_token_is_kept_beyond_its_life(backend: Backend) {
-    let kept = Kept::start(backend, json!({"period": "3s", "policies": ["default"]}), &[]).await;
-    sleep(Duration::from_secs(7)).await;
+    let kept = Kept::start(backend, json!({"period": "8s", "policies": ["default"]}), &[]).await;
+    let kept = kept.begun().await;
+    sleep(Duration::from_secs(10)).await;
     assert!(kept.left().await.is_some(), "it lives on");
     let (done, left) = kept.end().await;
     done.assert_success(&["keeping a token", "renewed", "stopped"]);
@@ -436,7 +460,7 @@ async fn a_users_token_with_little_left_is_renewed_at_once(backend: Backend) {
 }
 
 async fn a_token_at_its_longest_life_asks_for_a_person_and_ends(backend: Backend) {
-    let request = json!({"ttl": "2s", "explicit_max_ttl": "4s", "policies": ["default"]});
+    let request = json!({"ttl": "6s", "explicit_max_ttl": "9s", "policies": ["default"]});
     let (done, left) = Kept::start(backend, request, &[]).await.ended().await;
     done.assert_failed(1, &["a person must sign in again", "has ended", "hint:"]);
     assert_eq!(left, None);
@@ -444,8 +468,7 @@ async fn a_token_at_its_longest_life_asks_for_a_person_and_ends(backend: Backend
 
 async fn a_kept_token_is_given_back_where_that_is_asked_for(backend: Backend) {
     let request = json!({"period": "60s", "policies": ["default"]});
-    let kept = Kept::start(backend, request, &["--revoke"]).await;
-    sleep(Duration::from_secs(2)).await;
+    let kept = Kept::start(backend, request, &["--revoke"]).await.begun().await;
     let (done, left) = kept.end().await;
     done.assert_success(&["stopped"]);
     assert_eq!(left, None);
@@ -467,8 +490,8 @@ async fn a_token_file_that_others_may_read_is_refused(backend: Backend) {
         refused.assert_silent_about(&[&token]);
     }
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
-    let kept = Kept { token, child: start(), backend };
-    sleep(Duration::from_secs(2)).await;
+    let child = start();
+    let kept = Kept::of(backend, token, child).begun().await;
     kept.end().await.0.assert_success(&["keeping a token"]);
 }
 
@@ -492,8 +515,9 @@ async fn a_token_that_does_not_end_is_nothing_to_keep(backend: Backend) {
 async fn a_vault_that_is_down_is_told_and_waited_for(backend: Backend) {
     let renewal = Target::vault("/v1/auth/token/renew-self");
     backend.world().faults().inject(renewal, 2, Fault::Refuse);
-    let kept = Kept::start(backend, json!({"period": "6s", "policies": ["default"]}), &[]).await;
-    sleep(Duration::from_secs(8)).await;
+    let kept = Kept::start(backend, json!({"period": "10s", "policies": ["default"]}), &[]).await;
+    let kept = kept.begun().await;
+    sleep(Duration::from_secs(12)).await;
     let (done, left) = kept.end().await;
     done.assert_success(&["the token is not renewed", "\"renewed\""]);
     assert!(left.is_some());

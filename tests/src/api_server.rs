@@ -1,7 +1,6 @@
 //! A real API server with its etcd, which a test has for itself.
 
 use std::fs::{self, File};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -11,6 +10,7 @@ use latchkey_transport::{Method, Request, ReqwestTransport, Transport};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::free_ports;
 use crate::kubernetes::api_server;
 
 /// etcd and kube-apiserver, on free ports of this machine. They end with this value.
@@ -64,8 +64,7 @@ impl OwnApiServer {
         fs::write(path("accounts.pem"), accounts.serialize_pem())?;
         fs::write(path("accounts.pub"), accounts.public_key_pem())?;
 
-        let free = || anyhow::Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port());
-        let (client, peer, secure) = (free()?, free()?, free()?);
+        let [client, peer, secure] = free_ports()?;
         let at = |port: u16| format!("http://127.0.0.1:{port}");
         let etcd_arguments = [
             format!("--data-dir={}", path("etcd")),

@@ -8,9 +8,11 @@ mod hub;
 pub mod kubernetes;
 mod memory;
 mod openbao;
+mod ports;
 mod redis;
 mod runner;
 mod terminal;
+mod wrong_clock;
 
 pub use api_server::OwnApiServer;
 pub use backend::{Backend, MANAGEMENT, Place, READER, Site, User};
@@ -19,9 +21,11 @@ pub use browser::{Browser, Page};
 pub use hub::PlayedHub;
 pub use memory::MemoryTransport;
 pub use openbao::OwnOpenBao;
+pub use ports::{NOWHERE, free_ports};
 pub use redis::{OwnRedis, redis_server};
 pub use runner::{run, run_groups};
 pub use terminal::Terminal;
+pub use wrong_clock::WrongClock;
 
 pub use latchkey_testbed::{Consent, Fault, Misbehaviour, Span, Target};
 

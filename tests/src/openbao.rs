@@ -1,7 +1,6 @@
 //! An `OpenBao` of a test's own, which may be sealed and restarted.
 
 use std::env;
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
@@ -12,6 +11,8 @@ use latchkey_transport::{Method, Request, ReqwestTransport, Secret, Transport};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use url::Url;
+
+use crate::free_ports;
 
 /// Where `cargo xtask servers` has installed it: below the folder of what is built, and so of this program.
 fn program() -> anyhow::Result<PathBuf> {
@@ -35,8 +36,7 @@ impl OwnOpenBao {
     /// Starts one, initialised and unsealed.
     pub async fn start() -> anyhow::Result<Self> {
         let program = program()?;
-        let free = || TcpListener::bind("127.0.0.1:0")?.local_addr();
-        let (port, cluster) = (free()?.port(), free()?.port());
+        let [port, cluster] = free_ports()?;
         let folder = tempfile::tempdir()?;
         let configuration = json!({
             "listener": {"tcp": {
@@ -121,8 +121,10 @@ impl OwnOpenBao {
     }
 
     async fn until(&self, is_good: impl Fn(u16) -> bool) -> anyhow::Result<()> {
+        /// A second on an idle machine, and many times that beside a compiler.
+        const PATIENCE: Duration = Duration::from_secs(120);
         let start = Instant::now();
-        while start.elapsed() < Duration::from_secs(30) {
+        while start.elapsed() < PATIENCE {
             let request = Request::new(Method::Get, "/v1/sys/health").at(&self.address);
             if let Ok(reply) = self.transport.send(request).await
                 && is_good(reply.status())
@@ -131,7 +133,7 @@ impl OwnOpenBao {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        bail!("the server does not come up within 30 s")
+        bail!("the server does not come up within {} s", PATIENCE.as_secs())
     }
 
     async fn call(&self, method: Method, path: &str, body: Value) -> anyhow::Result<Value> {

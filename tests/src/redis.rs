@@ -2,7 +2,6 @@
 
 use std::env;
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -13,6 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use tempfile::TempDir;
 
+use crate::free_ports;
 use crate::kubernetes::Certificate;
 
 /// Returns where Redis is installed (Debian's `redis-server`).
@@ -48,17 +48,9 @@ impl OwnRedis {
         let mut redis = Self { folder: tempfile::tempdir()?, program, child: Mutex::default(), tls: None };
         fs::write(redis.folder.path().join("cert.pem"), &certificate.pem)?;
         fs::write(redis.folder.path().join("key.pem"), &certificate.key_pem)?;
-        // Somebody else may take a free port before Redis has it.
-        let mut last = Ok(());
-        for _ in 0..5 {
-            redis.tls = Some(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port());
-            last = redis.run();
-            if last.is_ok() {
-                break;
-            }
-            redis.end();
-        }
-        last.map(|()| redis)
+        redis.tls = Some(free_ports::<1>()?[0]);
+        redis.run()?;
+        Ok(redis)
     }
 
     /// Returns its address with TLS, for that user.

@@ -1,6 +1,5 @@
 //! A running JupyterHub, and what is asked of it.
 
-use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -8,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
-use latchkey_tests::{Browser, Page};
+use latchkey_tests::{Browser, Page, free_ports};
 use latchkey_transport::{Method, Request, ReqwestTransport, Secret, Transport as _};
 use serde_json::{Value, json};
 use url::Url;
@@ -20,13 +19,12 @@ const PATIENCE: Duration = Duration::from_secs(180);
 
 const PROBE: &str = "a-token-for-the-probe-alone";
 
-/// Ports that nobody has: all are held before the first is let go, so that none comes up twice.
+/// The ports of a hub.
 pub struct Ports([u16; 3]);
 
 impl Ports {
     pub fn free() -> Self {
-        let listeners = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-        Self(listeners.map(|listener| listener.local_addr().unwrap().port()))
+        Self(free_ports().unwrap())
     }
 
     /// Where people find the hub.

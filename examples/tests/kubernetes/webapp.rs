@@ -335,10 +335,10 @@ async fn a_token_that_was_revoked_is_replaced(backend: Backend) {
 }
 
 async fn a_token_is_kept_alive_beyond_its_first_life(backend: Backend) {
-    let pod = Pod::with_ttl(backend, "3s").await;
+    let pod = Pod::with_ttl(backend, "8s").await;
     let service = pod.start(&["--refresh", "1"]).await;
     service.until("/", 200, AS_EVER).await;
-    sleep(Duration::from_secs(5)).await;
+    sleep(Duration::from_secs(10)).await;
     pod.write_secret("newer").await;
     service.until("/", 200, "password:newer username:static-user").await;
     let logins = service.end().await.matches("logged in").count();

@@ -37,9 +37,8 @@ async fn a_refused_consent_is_told(backend: Backend) {
 
 async fn the_first_free_port_is_taken(backend: Backend) {
     let ground = ground(backend).await;
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let _taken = std::net::TcpListener::bind(("127.0.0.1", taken)).unwrap();
-    let ports = format!("{taken},0");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let ports = format!("{},0", taken.local_addr().unwrap().port());
     let path = env!("CARGO_BIN_EXE_login");
     let arguments =
         ["--no-browser", "--flow", "loopback", "--port", &ports, "--secret", SECRET, "--field", "data"];
