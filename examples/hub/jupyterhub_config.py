@@ -37,7 +37,7 @@ c.JupyterHub.load_roles = [
 ]
 
 # Keeps the hub's own token of Vault alive, as long as the hub runs.
-VAULT = ("VAULT_ADDR", "VAULT_CACERT", "VAULT_NAMESPACE")
+VAULT = ("VAULT_ADDR", "VAULT_CACERT", "VAULT_NAMESPACE", "VAULT_CLIENT_TIMEOUT")
 if "VAULT_TOKEN_FILE" in os.environ:
     c.JupyterHub.services = [
         {

@@ -8,29 +8,40 @@ use std::{env, fs};
 use clap::Args;
 use latchkey_transport::danger::Danger;
 use latchkey_transport::{ReqwestTransport, Secret, SharedTransport};
-use latchkey_vault_client::{Token, Vault};
+use latchkey_vault_client::retry::TokioWaiting;
+use latchkey_vault_client::{Config, Token, Vault};
 use url::Url;
 use zeroize::Zeroizing;
 
 use crate::failure::{Exit, Failure};
 use crate::terminal::{Interrupt, ask};
 
-/// Which Vault or OpenBao is meant.
+/// Which Vault or OpenBao is meant: by arguments, and by the variables that `vault` and `bao` read.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Vault or OpenBao")]
 pub struct VaultArguments {
-    /// Address of the server
-    #[arg(long = "vault", value_name = "URL", env = "VAULT_ADDR", default_value = "https://127.0.0.1:8200")]
-    address: String,
+    #[arg(long = "vault", value_name = "URL", help = ADDRESS_HELP, long_help = ADDRESS_LONG_HELP)]
+    address: Option<String>,
 
-    /// Namespace to work in
-    #[arg(long, value_name = "NAME", env = "VAULT_NAMESPACE")]
+    #[arg(long, value_name = "NAME", help = "Namespace to work in [env: VAULT_NAMESPACE]")]
     namespace: Option<String>,
 
-    /// Trust the certificates in this PEM file, and no others, for Vault
-    #[arg(long = "vault-ca", value_name = "FILE", env = "VAULT_CACERT", value_parser = path)]
+    #[arg(
+        long = "vault-ca",
+        value_name = "FILE",
+        help = "Trust the certificates in this PEM file, and no others, for Vault [env: VAULT_CACERT]"
+    )]
     ca: Option<PathBuf>,
 }
+
+const ADDRESS_HELP: &str = "Address of the server [env: VAULT_ADDR] [default: https://127.0.0.1:8200]";
+
+const ADDRESS_LONG_HELP: &str = "\
+Address of the server [env: VAULT_ADDR] [default: https://127.0.0.1:8200]
+
+The environment is read as `vault` reads it, or `bao`, with BAO_ in place of VAULT_: VAULT_CLIENT_TIMEOUT, which is how long \
+a call may take, VAULT_MAX_RETRIES, VAULT_CACERT_BYTES, VAULT_CAPATH, VAULT_CLIENT_CERT, VAULT_CLIENT_KEY and \
+VAULT_TLS_SERVER_NAME. VAULT_SKIP_VERIFY is not heeded: a certificate is always checked.";
 
 /// Which identity provider is meant.
 #[derive(Args, Debug)]
@@ -66,23 +77,40 @@ pub struct ProviderArguments {
 }
 
 impl VaultArguments {
+    /// What is read from the environment beside the token, also with `BAO_` in place of `VAULT_`.
+    pub const VARIABLES: [&str; 10] = [
+        "VAULT_ADDR",
+        "VAULT_NAMESPACE",
+        "VAULT_CACERT",
+        "VAULT_CACERT_BYTES",
+        "VAULT_CAPATH",
+        "VAULT_CLIENT_CERT",
+        "VAULT_CLIENT_KEY",
+        "VAULT_TLS_SERVER_NAME",
+        "VAULT_CLIENT_TIMEOUT",
+        "VAULT_MAX_RETRIES",
+    ];
+
     /// Returns the address of that server.
     pub fn address(&self) -> Result<Url, Failure> {
-        self.address.parse().map_err(|error: url::ParseError| {
-            Failure::of(Exit::Usage, &error)
-                .while_doing("the address of Vault")
-                .with_hint("--vault or VAULT_ADDR is an address such as https://vault.example:8200")
-        })
+        Ok(self.config()?.address)
     }
 
     /// Returns a client of that server, without a token yet.
     pub fn connect(&self) -> Result<Vault, Failure> {
-        let transport = transport(self.ca.as_deref(), "--vault-ca (VAULT_CACERT)", false)?;
-        let vault = Vault::new(self.address()?, transport);
-        Ok(vault.with_namespace(self.namespace.as_deref().unwrap_or_default())?)
+        let config = self.config()?;
+        let transport = config.transport().map_err(|error| {
+            Failure::from(error).or_hint("--vault-ca or VAULT_CACERT names a PEM file with certificates")
+        })?;
+        let vault = config.vault(transport)?;
+        // Once more is for the people and the programs that ask for it: it hides a Vault that is not well.
+        Ok(match config.max_retries {
+            Some(_) => vault.with_retry(config.retry(), Arc::new(TokioWaiting::new())),
+            None => vault,
+        })
     }
 
-    /// Returns the token in `VAULT_TOKEN`, or asks for one.
+    /// Returns the token of the environment, or asks for one.
     pub async fn token(&self, interrupt: &Interrupt) -> Result<Token, Failure> {
         match self.given_token()? {
             Some(token) => Ok(token),
@@ -90,10 +118,43 @@ impl VaultArguments {
         }
     }
 
-    /// Returns the token in `VAULT_TOKEN`, if there is one. Nobody is asked.
+    /// Returns the token in `VAULT_TOKEN`, or else the one that `vault login` has left in `~/.vault-token`, if there is one.
+    /// Nobody is asked.
     pub fn given_token(&self) -> Result<Option<Token>, Failure> {
-        Ok(from_environment("VAULT_TOKEN").map(Token::new).transpose()?)
+        let is_about_it = |name: &&str| ["BAO_TOKEN", "VAULT_TOKEN", "HOME"].contains(name);
+        let config = Config::from_environment(|name| Some(name).filter(is_about_it).and_then(variable))?;
+        Ok(config.token_or_file()?)
     }
+
+    /// Returns what the environment says but for the token, and what the arguments say in its place.
+    fn config(&self) -> Result<Config, Failure> {
+        let is_read = |name: &str| {
+            // A mistake in what does not count is none.
+            let counts = !(name.ends_with("_ADDR") && self.address.is_some());
+            let what = |name: &str| name.split_once('_').map(|(_, what)| what.to_owned());
+            counts && Self::VARIABLES.iter().any(|known| what(known) == what(name))
+        };
+        let mut config =
+            Config::from_environment(|name| Some(name).filter(|name| is_read(name)).and_then(variable))?;
+        if let Some(address) = &self.address {
+            config.address = address.parse().map_err(|error: url::ParseError| {
+                Failure::of(Exit::Usage, &error)
+                    .while_doing("the address of Vault")
+                    .with_hint("--vault is an address such as https://vault.example:8200")
+            })?;
+        }
+        if let Some(namespace) = &self.namespace {
+            config.namespace = Some(namespace.clone());
+        }
+        if let Some(ca) = &self.ca {
+            (config.ca_cert, config.ca_cert_bytes) = (Some(ca.clone()), None);
+        }
+        Ok(config)
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok()
 }
 
 impl IssuerArguments {
@@ -209,4 +270,25 @@ pub(crate) fn read(path: &Path, argument: &str) -> Result<Vec<u8>, Failure> {
 
 pub(crate) fn from_environment(name: &str) -> Option<Secret> {
     env::var(name).ok().map(Secret::from).filter(|text| !text.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::VaultArguments;
+
+    #[derive(Parser)]
+    struct Program {
+        #[command(flatten)]
+        _vault: VaultArguments,
+    }
+
+    #[test]
+    fn the_help_names_every_variable_that_is_read() {
+        let help = Program::command().render_long_help().to_string();
+        for name in VaultArguments::VARIABLES {
+            assert!(help.contains(name), "{name} {help}");
+        }
+    }
 }

@@ -29,6 +29,10 @@ impl From<vault::Error> for Failure {
         let (exit, hint) = match &error {
             E::Transport(error) => of_transport(error, &VAULT),
             E::InvalidPath { .. } | E::InvalidToken { .. } => (Exit::Usage, None),
+            E::InvalidVariable { variable } => (Exit::Usage, Some(of_variable(variable))),
+            E::UnreadableFile { .. } => {
+                (Exit::Usage, Some("name a file that is there and that this account may read".into()))
+            }
             E::LoginRefused { problem, mount, .. } => (Exit::Refused, of_login(*problem, mount)),
             E::NoAuthUrl { role, redirect_uri } => (
                 Exit::Refused,
@@ -67,6 +71,19 @@ impl From<vault::Error> for Failure {
             error => with(Self::of(exit, error), hint),
         }
     }
+}
+
+/// What would be right, by the last words of the variable's name: `VAULT_…` or `BAO_…`.
+fn of_variable(name: &str) -> String {
+    let right = match name.split_once('_').map_or(name, |(_, what)| what) {
+        "ADDR" => "is an address such as https://vault.example:8200",
+        "CLIENT_TIMEOUT" => "is a time such as 30s, or a number of seconds",
+        "MAX_RETRIES" => "is a number",
+        "CLIENT_CERT" | "CLIENT_KEY" => "is set with the other one of VAULT_CLIENT_CERT and VAULT_CLIENT_KEY",
+        "TLS_SERVER_NAME" => "must be the host in the address",
+        _ => "is set to something that it cannot be",
+    };
+    format!("{name} {right}; correct it, or unset it")
 }
 
 fn of_login(problem: LoginProblem, mount: &str) -> Option<String> {

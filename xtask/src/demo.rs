@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
 use crate::labextension;
-use crate::process::Process;
+use crate::process::{self, Process};
 use crate::progress::{self, say};
 use crate::project::Project;
 use crate::setup::Packages;
@@ -71,8 +71,6 @@ fn in_terminal(project: &Project, arguments: &Arguments) -> Result<ExitCode> {
     let mut login = doubles.command(&programs, "login", LOGIN);
     // Any free port: the usual one may be taken, and the demo shall work all the same.
     login.args(["--port", "0"]);
-    // A person's own token must not let them in: the sign-in shall.
-    login.env_remove("VAULT_TOKEN");
     let status = if arguments.headless {
         let (name, password) = doubles.users.first().context("the provider has no users")?;
         say!("(signing in as {name})");
@@ -185,9 +183,8 @@ impl Doubles {
     fn command(&self, programs: &Programs, name: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(programs.path(name));
         command.args(arguments);
-        for foreign in ["VAULT_NAMESPACE", "VAULT_CACERT", "LATCHKEY_ISSUER_CACERT"] {
-            command.env_remove(foreign);
-        }
+        process::forget_vault(&mut command);
+        command.env_remove("LATCHKEY_ISSUER_CACERT");
         command
             .env("VAULT_ADDR", &self.vault)
             .env("LATCHKEY_ISSUER", &self.issuer)

@@ -17,6 +17,15 @@ use anyhow::{Context as _, Result};
 /// How long a group may take to stop by itself. Keycloak needs 3 s idle; ten covers a busy machine.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Lets a program know nothing of the Vault that the person's own shell may name.
+pub(crate) fn forget_vault(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("VAULT_") || name.starts_with("BAO_")) {
+            command.env_remove(name);
+        }
+    }
+}
+
 /// Reads `watch GROUP` and `forget GROUP`; at the end of its input it ends what it still watches: politely, and
 /// by force after `$1` tenths of a second. It ignores what a terminal sends, for it must work after everybody else is gone.
 const GUARD_SCRIPT: &str = r#"

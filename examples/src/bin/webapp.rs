@@ -264,6 +264,7 @@ mod tests {
 
     use clap::CommandFactory;
     use hyper::{Method, StatusCode};
+    use latchkey_examples::VaultArguments;
     use latchkey_examples::serve::Asked;
     use latchkey_transport::{Exchange, Reply};
     use latchkey_vault_client::Read;
@@ -286,8 +287,10 @@ mod tests {
         let manifest = include_str!("../../webapp/webapp.yaml");
         let container = include_str!("../../webapp/Containerfile");
         let command = Arguments::command();
-        let takes =
-            |name: &str| command.get_arguments().any(|this| this.get_env().is_some_and(|env| env == name));
+        let takes = |name: &str| {
+            VaultArguments::VARIABLES.contains(&name)
+                || command.get_arguments().any(|this| this.get_env().is_some_and(|env| env == name))
+        };
         let variables = after(manifest, "- {name: ").filter_map(|rest| rest.split_once(", value: "));
         let variables: Vec<_> = variables.map(|(name, _)| name).collect();
         assert!(variables.len() >= 6, "{variables:?}");

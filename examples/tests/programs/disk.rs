@@ -9,10 +9,11 @@ use latchkey_transport::Method;
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::support::{CONTENT, Done, SECRET, ground, login, program, running, sign_in};
+use crate::support::{CONTENT, SECRET, done, ground, login, program, running, sign_in};
 
 behaviours! {
     a_token_that_cannot_be_written_is_told_and_revoked,
+    a_secret_that_cannot_be_written_leaves_the_one_before,
     a_sign_in_that_could_not_be_kept_asks_nobody,
     a_sign_in_that_is_kept_survives_a_full_disk,
     a_folder_that_takes_no_file_asks_nobody,
@@ -30,12 +31,6 @@ fn on_a_full_disk(command: &Command) -> Command {
     outer.stdin(std::process::Stdio::piped());
     outer.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
     outer
-}
-
-async fn done(mut command: Command) -> Done {
-    let output = command.output().await.unwrap();
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    Done { code: output.status.code(), stdout: output.stdout, stderr }
 }
 
 async fn tokens(backend: &Backend) -> Vec<Value> {
@@ -67,6 +62,26 @@ async fn a_token_that_cannot_be_written_is_told_and_revoked(backend: Backend) {
     }
 }
 
+async fn a_secret_that_cannot_be_written_leaves_the_one_before(backend: Backend) {
+    let ground = ground(backend).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("secret");
+    fs::write(&file, "the one before").unwrap();
+    let arguments =
+        ["--no-browser", "--flow", "oob", "--secret", SECRET, "--field", "data", "--force", "--out"];
+    let mut command = program(&ground.backend, env!("CARGO_BIN_EXE_login"), &arguments);
+    command.arg(&file);
+    let mut login = running(on_a_full_disk(&command));
+    let address = login.address().await;
+    let page = sign_in(&ground.backend, &address, READER).await;
+    login.paste(&page.input("code").unwrap()).await;
+    let told = login.end().await;
+    told.assert_failed(1, &["writing ", "hint: make room"]);
+    assert!(!told.stderr.contains(CONTENT) && told.stdout.is_empty(), "{told:?}");
+    assert_eq!(fs::read_to_string(&file).unwrap(), "the one before");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no part of it is left");
+}
+
 const REMEMBER: [&str; 9] =
     ["--remember", "--via", "provider", "--mount", "keycloak-jwt", "--secret", SECRET, "--field", "data"];
 
@@ -88,10 +103,10 @@ fn refreshing(backend: &Backend, folder: &Path) -> Command {
 async fn a_sign_in_that_could_not_be_kept_asks_nobody(backend: Backend) {
     let ground = ground(backend).await;
     let folder = tempfile::tempdir().unwrap();
-    let told = done(on_a_full_disk(&remembering(&ground.backend, &folder.path().join("kept")))).await;
+    let told = done(on_a_full_disk(&remembering(&ground.backend, &folder.path().join("kept"))), "").await;
     told.assert_failed(1, &["writing ", "hint: make room"]);
     assert!(!told.stderr.contains("Sign in at"), "{told:?}");
-    let told = done(on_a_full_disk(&refreshing(&ground.backend, &folder.path().join("kept")))).await;
+    let told = done(on_a_full_disk(&refreshing(&ground.backend, &folder.path().join("kept"))), "").await;
     assert!(!told.is_success() && !told.stderr.contains("Sign in at"), "{told:?}");
 }
 
@@ -109,13 +124,13 @@ async fn a_sign_in_that_is_kept_survives_a_full_disk(backend: Backend) {
     let first = first.end().await;
     assert_eq!((first.code, first.text().trim_end()), (Some(0), CONTENT), "{first:?}");
 
-    let full = done(on_a_full_disk(&refreshing(&ground.backend, &kept))).await;
+    let full = done(on_a_full_disk(&refreshing(&ground.backend, &kept)), "").await;
     full.assert_failed(1, &["writing ", "hint: make room"]);
     assert!(full.stdout.is_empty());
-    let after = done(refreshing(&ground.backend, &kept)).await;
+    let after = done(refreshing(&ground.backend, &kept), "").await;
     assert!(after.is_success() && after.text().contains("ExecCredential"), "{after:?}");
     // Nothing need be written for a token that is still good.
-    let again = done(on_a_full_disk(&remembering(&ground.backend, &kept))).await;
+    let again = done(on_a_full_disk(&remembering(&ground.backend, &kept)), "").await;
     assert_eq!((again.code, again.text().trim_end()), (Some(0), CONTENT), "{again:?}");
 }
 
@@ -130,7 +145,7 @@ async fn a_folder_that_takes_no_file_asks_nobody(backend: Backend) {
         assert!(!told.stderr.contains("Sign in at"), "{told:?}");
     }
     for command in [remembering, refreshing] {
-        let told = done(command(&ground.backend, Path::new("/proc/latchkey"))).await;
+        let told = done(command(&ground.backend, Path::new("/proc/latchkey")), "").await;
         told.assert_failed(
             2,
             &["the folder /proc/latchkey for sign-ins", "hint: name another with --cache-dir"],

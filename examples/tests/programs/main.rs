@@ -6,6 +6,7 @@
 mod disk;
 mod doctor;
 mod doctor_fixes;
+mod environment;
 mod login;
 mod login_service;
 mod login_service_load;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         doctor::behaviours(),
         doctor_fixes::behaviours(),
         disk::behaviours(),
+        environment::behaviours(),
         with_redis,
     ]
     .concat();

@@ -5,10 +5,9 @@ use latchkey_transport::Method;
 use latchkey_vault_client::secret_store::{Layout, Terms, UserName, UserTokens};
 use latchkey_vault_client::{Token, Vault};
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-use crate::support::{Done, program};
+use crate::support::{Done, done, program};
 
 behaviours! {
     secrets_are_put_printed_listed_and_deleted,
@@ -25,14 +24,14 @@ behaviours! {
 }
 
 /// A mount of one's own, and a user of it with their token.
-struct Notebook {
-    backend: Backend,
-    mount: String,
-    user: String,
-    token: String,
+pub struct Notebook {
+    pub backend: Backend,
+    pub mount: String,
+    pub user: String,
+    pub token: String,
 }
 
-async fn notebook(backend: Backend) -> Notebook {
+pub async fn notebook(backend: Backend) -> Notebook {
     let (mount, user) = (backend.unique("stores"), backend.unique("alice"));
     let tokens = stores(&backend, &mount).await;
     let login =
@@ -52,25 +51,18 @@ async fn stores(backend: &Backend, mount: &str) -> UserTokens {
 }
 
 impl Notebook {
-    async fn secrets(&self, arguments: &[&str], input: &str) -> Done {
+    pub async fn secrets(&self, arguments: &[&str], input: &str) -> Done {
         self.secrets_with(arguments, input, &[]).await
     }
 
-    async fn secrets_with(&self, arguments: &[&str], input: &str, environment: &[(&str, &str)]) -> Done {
+    pub async fn secrets_with(&self, arguments: &[&str], input: &str, environment: &[(&str, &str)]) -> Done {
         let mut command = program(&self.backend, env!("CARGO_BIN_EXE_secrets"), &["--mount", &self.mount]);
         command.args(arguments).env("JUPYTERHUB_USER", &self.user).env("NOTEBOOK_VAULT_TOKEN", &self.token);
         command.env("VAULT_TOKEN", "s.not-this-one").envs(environment.iter().copied());
-        let mut child = command.spawn().unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        // Who reads nothing of it may have ended by now.
-        let _ = stdin.write_all(input.as_bytes()).await;
-        drop(stdin);
-        let output = child.wait_with_output().await.unwrap();
-        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-        Done { code: output.status.code(), stdout: output.stdout, stderr }
+        done(command, input).await
     }
 
-    async fn prints(&self, arguments: &[&str], expected: &str) {
+    pub async fn prints(&self, arguments: &[&str], expected: &str) {
         let done = self.secrets(arguments, "").await;
         assert_eq!((done.code, done.text().as_str()), (Some(0), expected), "{arguments:?} {done:?}");
     }

@@ -1,11 +1,13 @@
 //! What the tests of programs share.
 
 use std::process::Stdio;
+use std::time::Duration;
 
 use latchkey_tests::{Backend, Browser, Page, READER, User};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::sync::{Mutex, MutexGuard};
+use tokio::time::timeout;
 use url::Url;
 
 pub const SECRET: &str = "notebook-secret-kv-v2/test";
@@ -64,11 +66,23 @@ pub fn program(backend: &Backend, path: &str, arguments: &[&str]) -> Command {
     command
 }
 
-pub async fn provision(backend: &Backend, arguments: &[&str]) -> Done {
-    let mut command = program(backend, env!("CARGO_BIN_EXE_provision"), arguments);
-    let output = command.env("VAULT_TOKEN", backend.root.expose_secret()).output().await.unwrap();
+/// Runs a program with this on its standard input, to its end.
+pub async fn done(mut command: Command, input: &str) -> Done {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // Who reads nothing of it may have ended by now.
+    let _ = stdin.write_all(input.as_bytes()).await;
+    drop(stdin);
+    let output = timeout(Duration::from_secs(120), child.wait_with_output()).await.unwrap().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     Done { code: output.status.code(), stdout: output.stdout, stderr }
+}
+
+pub async fn provision(backend: &Backend, arguments: &[&str]) -> Done {
+    let mut command = program(backend, env!("CARGO_BIN_EXE_provision"), arguments);
+    command.env("VAULT_TOKEN", backend.root.expose_secret());
+    done(command, "").await
 }
 
 /// A running `login`, as far as its address.

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::{Launch, Server};
 use crate::http;
 use crate::install::{self, Stamp};
+use crate::process;
 use crate::progress::say;
 use crate::project::Project;
 use crate::setup::Packages;
@@ -58,11 +59,7 @@ fn command(project: &Project, launch: &Launch) -> Result<Command> {
     let home = project.target("servers/openbao-home");
     fs::create_dir_all(&home)?;
     let mut command = Command::new(folder(project).join("bin/bao"));
-    for (name, _) in std::env::vars_os() {
-        if name.to_str().is_some_and(|name| name.starts_with("VAULT_") || name.starts_with("BAO_")) {
-            command.env_remove(name);
-        }
-    }
+    process::forget_vault(&mut command);
     command
         .args(["server", "-dev", "-dev-no-store-token"])
         .arg(format!("-dev-listen-address=127.0.0.1:{}", launch.port))
