@@ -3,10 +3,12 @@
 #![expect(unreachable_pub, reason = "the modules of a test are for each other")]
 #![expect(clippy::panic, reason = "a test ends where something unexpected happens")]
 
+mod clocks;
 mod disk;
 mod doctor;
 mod doctor_fixes;
 mod environment;
+mod faults;
 mod login;
 mod login_service;
 mod login_service_load;
@@ -20,9 +22,10 @@ mod ways;
 
 use std::process::ExitCode;
 
-use latchkey_tests::{Place, redis_server, run_groups};
+use latchkey_tests::{Place, WrongClock, redis_server, run_groups};
 
 fn main() -> ExitCode {
+    const NO_CLOCK: &str = WrongClock::ABSENT;
     const NO_REDIS: &str = "there is no redis-server";
     let mut with_redis =
         [login_service::behaviours(), login_service_load::behaviours(), login_service_redis::behaviours()]
@@ -30,6 +33,12 @@ fn main() -> ExitCode {
     if redis_server().is_none() {
         for behaviour in &mut with_redis {
             behaviour.not_on = &[(Place::Loopback, NO_REDIS), (Place::Real, NO_REDIS)];
+        }
+    }
+    let mut with_clock = clocks::behaviours();
+    if WrongClock::find().is_none() {
+        for behaviour in &mut with_clock {
+            behaviour.not_on = &[(Place::Loopback, NO_CLOCK), (Place::Real, NO_CLOCK)];
         }
     }
     let behaviours = [
@@ -41,6 +50,8 @@ fn main() -> ExitCode {
         doctor_fixes::behaviours(),
         disk::behaviours(),
         environment::behaviours(),
+        faults::behaviours(),
+        with_clock,
         with_redis,
     ]
     .concat();
