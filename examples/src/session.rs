@@ -286,13 +286,10 @@ impl Session {
         Self { attempt: Some(attempt), ..Self::default() }
     }
 
-    /// Keeps an ID token.
+    /// Keeps an ID token that has just come.
     pub fn keep(&mut self, id_token: &VerifiedIdToken, now: SystemTime) {
-        self.id_token = Some(Kept {
-            text: id_token.as_secret().clone(),
-            received_at: seconds(now),
-            expires_at: seconds(id_token.expires_at()),
-        });
+        let life = id_token.expires_at().duration_since(id_token.issued_at()).unwrap_or_default();
+        self.id_token = Some(Kept::new(id_token.as_secret().clone(), now, id_token.expires_at(), life));
         self.attempt = None;
     }
 
@@ -312,6 +309,14 @@ impl Session {
 }
 
 impl Kept {
+    /// A clock that is behind, as far as is tolerated, takes the token for one that lives longer than it does: it counts as
+    /// expired once it has been here for as long as it lives.
+    fn new(text: Secret, received_at: SystemTime, expires_at: SystemTime, life: Duration) -> Self {
+        let received_at = seconds(received_at);
+        let expires_at = seconds(expires_at).min(received_at.saturating_add(life.as_secs()));
+        Self { text, received_at, expires_at }
+    }
+
     fn good_until(&self) -> u64 {
         let quarter = self.expires_at.saturating_sub(self.received_at) / 4;
         self.expires_at.saturating_sub(quarter.min(Session::EARLY.as_secs()))
@@ -447,6 +452,18 @@ mod tests {
             assert!(session.fresh(time(1000 + good)).is_none(), "{life}");
         }
         assert!(session(1000, 1600).fresh(time(999)).is_none(), "the clock was set back");
+    }
+
+    #[test]
+    fn a_clock_that_is_off_lets_no_token_live_longer_than_it_does() {
+        // It was issued at 1000, and lives for 60 s.
+        let good_until = |received_at| {
+            let life = Duration::from_secs(60);
+            Kept::new("e30.e30.e30".into(), time(received_at), time(1060), life).good_until()
+        };
+        assert_eq!(good_until(1000), 1045);
+        // 20 s behind: by that clock it ends at 1040. 20 s ahead: what it says itself counts.
+        assert_eq!((good_until(980), good_until(1020)), (1025, 1050));
     }
 
     #[test]

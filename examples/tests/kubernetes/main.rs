@@ -5,6 +5,7 @@
 #![expect(clippy::panic, reason = "a test ends where something unexpected happens")]
 
 mod api_server;
+mod clocks;
 mod cluster;
 mod kube_credential;
 mod kubectl;
@@ -14,10 +15,11 @@ mod webapp;
 
 use std::process::ExitCode;
 
-use latchkey_tests::{Behaviour, Place, kubernetes, run};
+use latchkey_tests::{Behaviour, Place, WrongClock, kubernetes, run};
 
 fn main() -> ExitCode {
     const NO_KUBECTL: &str = "there is no kubectl";
+    const NO_CLOCK: &str = WrongClock::ABSENT;
     const NO_PODMAN: &str = "podman is installed, and its parts are built, by `cargo xtask test --all`";
     const NO_SERVER: &str = "kube-apiserver is built by `cargo xtask test --all`, where Go is";
     let mut with_kubectl = kubectl::behaviours();
@@ -32,7 +34,12 @@ fn main() -> ExitCode {
     if kubernetes::image_parts().is_none() || kubernetes::kubectl().is_none() {
         leave_out(&mut with_podman, &[(Place::Loopback, NO_PODMAN), (Place::Real, NO_PODMAN)]);
     }
+    let mut with_clock = clocks::behaviours();
+    if WrongClock::find().is_none() {
+        leave_out(&mut with_clock, &[(Place::Loopback, NO_CLOCK), (Place::Real, NO_CLOCK)]);
+    }
     let behaviours = [
+        with_clock,
         with_kubectl,
         with_api_server,
         with_podman,
