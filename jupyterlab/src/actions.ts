@@ -11,7 +11,7 @@ import { DoctorBody } from './components/doctor';
 import { InjectBody } from './components/inject';
 import { examine } from './doctor';
 import { describe, needsSignIn } from './errors';
-import { languageOfKernel, unwrapToken, writeFile } from './kernel/inject';
+import { languageOfKernel, unwrapToken, untilIdle, writeFile } from './kernel/inject';
 import { isVariableName } from './kernel/names';
 import type { Notebooks, ITarget, Restored } from './kernel/notebooks';
 import type { Concern, Latchkey } from './latchkey';
@@ -93,6 +93,17 @@ export class Actions implements IActions {
     }
   }
 
+  async forget(target: ITarget): Promise<void> {
+    try {
+      const names = await this._inTurn(target, this._notebooks.forget(target));
+      if (names.length > 0) {
+        this.say(this._trans.__('Taken out of %1: %2', target.title, names.join(', ')));
+      }
+    } catch (error) {
+      this.report(error);
+    }
+  }
+
   async putToken(): Promise<void> {
     const trans = this._trans;
     try {
@@ -111,6 +122,7 @@ export class Actions implements IActions {
       }
       const { values } = this._latchkey.settings;
       const names = values.kernelTokenVariables.filter(isVariableName);
+      await this._inTurn(target, untilIdle(kernel));
       const { token } = await session.wrapChildToken();
       await unwrapToken(kernel, vaultUrl(values), values.namespace, token, names);
       this.say(trans.__('Set in %1: %2', target.title, [...names, 'VAULT_ADDR'].join(', ')));
@@ -209,6 +221,7 @@ export class Actions implements IActions {
     if (!result.button.accept || !choice || choice.variables.length === 0) {
       return;
     }
+    await this._inTurn(target, untilIdle(kernel));
     if (choice.kind === 'file') {
       const [{ field }] = choice.variables;
       await writeFile(kernel, choice.file, secret.value(field));
@@ -232,6 +245,25 @@ export class Actions implements IActions {
       throw new Error(this._trans.__('Open a notebook with a running kernel first.'));
     }
     return target;
+  }
+
+  /** Says that the kernel is busy, if it is, for as long as somebody waits for it. */
+  private async _inTurn<T>(target: ITarget, work: Promise<T>): Promise<T> {
+    const kernel = target.context.session?.kernel;
+    const isBusy = kernel && kernel.status !== 'idle';
+    const note = isBusy
+      ? Notification.info(
+          this._trans.__('The kernel of %1 is busy: this is done when it is free.', target.title),
+          { autoClose: false }
+        )
+      : undefined;
+    try {
+      return await work;
+    } finally {
+      if (note !== undefined) {
+        Notification.dismiss(note);
+      }
+    }
   }
 
   private async _doctor(): Promise<void> {

@@ -100,10 +100,7 @@ export function addCommands(
     caption: trans.__('Remove the variables that this notebook asked for, and forget them'),
     describedBy: NO_ARGUMENTS,
     isEnabled: () => !!notebooks.target,
-    execute: () =>
-      notebooks.target
-        ? notebooks.forget(notebooks.target).catch(error => actions.report(error))
-        : undefined
+    execute: () => (notebooks.target ? actions.forget(notebooks.target) : undefined)
   });
   add(CommandIDs.token, {
     label: trans.__('Give the kernel a Vault token …'),

@@ -70,13 +70,29 @@ export async function assertOfNoUse(codes, { vault }) {
   }
 }
 
-/** All files below a folder, as one text. */
+/** All files below a folder, as one text. Programs write there meanwhile: what is gone by now holds nothing. */
 export function everything(folder) {
-  return fs
-    .readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter(entry => entry.isFile())
-    .map(entry => fs.readFileSync(path.join(entry.parentPath ?? entry.path, entry.name), 'latin1'))
-    .join('\n');
+  const below = gone(() => fs.readdirSync(folder, { withFileTypes: true }), []);
+  const texts = below.map(entry => {
+    const at = path.join(folder, entry.name);
+    if (entry.isDirectory()) {
+      return everything(at);
+    }
+    return entry.isFile() ? gone(() => fs.readFileSync(at, 'latin1'), '') : '';
+  });
+  return texts.join('\n');
+}
+
+/** What an action gives, or something else where the file was removed in the meantime. */
+function gone(action, otherwise) {
+  try {
+    return action();
+  } catch (error) {
+    if (error.code === 'ENOENT') {
+      return otherwise;
+    }
+    throw error;
+  }
 }
 
 /** Looks for values in named texts. What it found is not said, only where. */

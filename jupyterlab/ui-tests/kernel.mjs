@@ -18,8 +18,7 @@ scenario('a kernel that restarts has its secrets again, and forgets them when it
     await person.restart();
     await person.notification(/has its .*secrets? again/);
     assert.equal(await person.run(shown), 'pw-canary-77c0ffee 5432');
-    await person.action('forget').click();
-    await person.panel.getByText('Nothing yet').waitFor();
+    await person.forget();
     assert.equal(await person.run(shown), 'None None');
     await person.restart();
     await person.page.waitForTimeout(1500);
@@ -40,8 +39,7 @@ scenario(
       await person.windowFrom(() => person.panel.locator('[data-way="vault"]').click());
       await person.notification(/has its .*secrets? again/);
       assert.equal(await person.run("import os; print(os.environ['OPENAI_API_KEY'])"), KEY);
-      await person.action('forget').click();
-      await person.panel.getByText('Nothing yet').waitFor();
+      await person.forget();
     })
 );
 
@@ -78,10 +76,60 @@ scenario(
       assert.ok(all.includes('"status"'), 'it sees that the kernel is busy');
       assert.ok(!all.includes(KEY), 'it saw the secret');
       assert.ok(!all.includes('input_request') && !all.includes('getpass'), 'it saw the question');
-      await person.action('forget').click();
-      await person.panel.getByText('Nothing yet').waitFor();
+      await person.forget();
     });
   }
+);
+
+scenario(
+  'a kernel that is busy gets the secret when it is free, by a page that was loaded in the meantime',
+  async () => {
+    const { lab } = await shared();
+    const end = path.join(lab.home, 'end-of-the-work');
+    await as('reader', async person => {
+      await person.page.evaluate(file => {
+        const { kernel } = window.jupyterapp.shell.currentWidget.sessionContext.session;
+        kernel.requestExecute({
+          code: `import os, time\nwhile not os.path.exists(${JSON.stringify(file)}): time.sleep(0.1)`
+        });
+      }, end);
+      await person.open(undefined, false);
+      await person.page.waitForFunction(
+        () => window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel
+      );
+      await person.signIn();
+      await person.openRow(STORE, 'team', 'openai');
+      await person.action('inject').click();
+      await person.dialog().waitFor();
+      await person.accept();
+      const busy = await person.notification('is busy');
+      await person.picture('busy-kernel');
+      fs.writeFileSync(end, '');
+      await person.notification('Set in');
+      await busy.waitFor({ state: 'detached' });
+      assert.equal(await person.run("import os; print(os.environ['OPENAI_API_KEY'])"), KEY);
+      await person.forget();
+    });
+  }
+);
+
+scenario('a page that is left in the middle of an exchange leaves no kernel waiting for it', () =>
+  as('reader', async person => {
+    await person.signIn();
+    await person.page.evaluate(() => {
+      const { kernel } = window.jupyterapp.shell.currentWidget.sessionContext.session;
+      kernel.sendInputReply = () => (window.wasAsked = true);
+    });
+    await person.openRow(STORE, 'team', 'openai');
+    await person.action('inject').click();
+    await person.dialog().waitFor();
+    await person.accept();
+    await person.page.waitForFunction(() => window.wasAsked);
+    // The kernel answers the next page, which waits for that.
+    await person.open();
+    assert.equal(await person.run('print(6 * 7)'), '42');
+    assert.equal(await person.run("import os; print('OPENAI_API_KEY' in os.environ)"), 'False');
+  })
 );
 
 scenario('a secret becomes a file that only its owner can read', async () => {
@@ -159,8 +207,7 @@ scenario('a name that is no variable, or one that the system uses, is not taken'
     await person.accept();
     await person.notification('Set in');
     assert.equal(await person.run("import os; print(os.environ['MY_KEY'])"), KEY);
-    await person.action('forget').click();
-    await person.panel.getByText('Nothing yet').waitFor();
+    await person.forget();
   })
 );
 
@@ -178,8 +225,7 @@ scenario(
         await person.picture('in-r');
         await person.inject(STORE, 'people', 'reader', 'note');
         assert.equal(await person.run("cat(Sys.getenv('TEXT'))"), 'line one\nline two ✓');
-        await person.action('forget').click();
-        await person.panel.getByText('Nothing yet').waitFor();
+        await person.forget();
         assert.equal(await person.run("cat('[', Sys.getenv('OPENAI_API_KEY'), ']', sep='')"), '[]');
       },
       { at: place('r.ipynb') }
@@ -201,11 +247,7 @@ scenario('a console has a kernel, too', () =>
       activate: true
     });
     await person.panel.getByText('In the kernel of Console').waitFor();
-    await person.page.waitForFunction(
-      () =>
-        window.jupyterapp.shell.currentWidget?.console?.sessionContext.session?.kernel?.status ===
-        'idle'
-    );
+    await person.kernelAnswers();
     await person.inject(STORE, 'team', 'openai');
     assert.equal(await person.run("import os; print(os.environ['OPENAI_API_KEY'])"), KEY);
   })

@@ -7,16 +7,6 @@ export function median(values) {
   return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
 }
 
-/** Measures until what is too much is less than nothing, at most so often, and gives the best. */
-export async function best(attempts, measure, excess) {
-  let found = await measure();
-  for (let attempt = 1; attempt < attempts && excess(found) >= 0; attempt += 1) {
-    const next = await measure();
-    found = excess(next) < excess(found) ? next : found;
-  }
-  return found;
-}
-
 /** Milliseconds that a frame takes on this machine at this moment, when nothing is drawn. */
 export function idleFrame(person) {
   return person.page.evaluate(async () => {

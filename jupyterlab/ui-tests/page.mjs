@@ -65,11 +65,20 @@ export class Person {
     if (wait) {
       await page.locator('#jupyterlab-splash').waitFor({ state: 'detached' });
       await page.locator('li.lm-TabBar-tab[data-id="jupyterlab-latchkey-panel"]').first().waitFor();
-      // The cell is there once the notebook has its kernel.
-      await page.waitForFunction(
-        () => document.querySelector('.jp-Notebook-ExecutionIndicator[data-status="idle"]') !== null
-      );
+      await this.kernelAnswers();
     }
+  }
+
+  /** The notebook or console in front has a kernel, which has said what it is, and has nothing else to do. */
+  kernelAnswers() {
+    return this.page.waitForFunction(() => {
+      const widget = window.jupyterapp?.shell?.currentWidget;
+      const context = widget?.sessionContext ?? widget?.console?.sessionContext;
+      const kernel = context?.session?.kernel;
+      window.answered ??= new WeakSet();
+      kernel?.info.then(() => window.answered.add(kernel));
+      return kernel?.status === 'idle' && window.answered.has(kernel);
+    });
   }
 
   get panel() {
@@ -204,6 +213,13 @@ export class Person {
     await this.dialog().waitFor();
     await this.accept();
     await this.notification('Set in');
+  }
+
+  /** Takes out of the kernel what it was given: a page that is left before that is done interrupts the kernel. */
+  async forget() {
+    await this.action('forget').click();
+    await this.panel.getByText('Nothing yet').waitFor();
+    await this.notification('Taken out of');
   }
 
   async notification(text) {

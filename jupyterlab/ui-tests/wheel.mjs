@@ -109,7 +109,7 @@ scenario(
         // Whoever works goes on as if nothing had happened, a new sign-in included.
         await busy.inject(STORE, 'team', 'openai');
         assert.equal(await busy.run("import os; print(os.environ['OPENAI_API_KEY'])"), KEY);
-        await busy.action('forget').click();
+        await busy.forget();
         await busy.action('sign-out').click();
         await busy.panel.locator('.lk-signin').waitFor();
         await busy.windowFrom(() => busy.panel.locator('[data-way="vault"]').click());

@@ -5,7 +5,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import type { ISignal } from '@lumino/signaling';
 import * as React from 'react';
 
-import type { Notebooks } from '../kernel/notebooks';
+import type { ITarget, Notebooks } from '../kernel/notebooks';
 import type { Latchkey } from '../latchkey';
 import type { INode, SecretTree } from '../secrets/tree';
 
@@ -28,6 +28,8 @@ export interface IActions {
   /** Asks where the fields of a secret, or one field, shall go, and puts them there. */
   putIntoKernel(node: INode): Promise<void>;
   putToken(): Promise<void>;
+  /** Takes what a kernel was given out of it, and forgets it. */
+  forget(target: ITarget): Promise<void>;
   /** Copies a value, and clears the clipboard later. */
   copy(value: string, what: string): Promise<void>;
   report(error: unknown): void;

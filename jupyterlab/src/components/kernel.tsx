@@ -62,7 +62,7 @@ export function InKernel(): JSX.Element {
           <Button
             className="jp-mod-styled lk-small"
             data-lk="forget"
-            onClick={() => void notebooks.forget(target).catch(error => actions.report(error))}
+            onClick={() => void actions.forget(target)}
           >
             {trans.__('Forget')}
           </Button>

@@ -3,8 +3,13 @@
  *
  * The request is silent and kept in no history; what it asks for is answered to this client alone. Measured on ipykernel:
  * a second client sees `busy` and `idle`, and nothing else.
+ *
+ * A kernel that asks waits until it is answered, and only this page can answer. So nothing is sent to a kernel that has
+ * something else to do, where it would wait while the page may be closed; and a page that is left in the middle of an
+ * exchange interrupts the kernel.
  */
-import type { Kernel, KernelMessage } from '@jupyterlab/services';
+import { URLExt } from '@jupyterlab/coreutils';
+import { ServerConnection, type Kernel, type KernelMessage } from '@jupyterlab/services';
 
 import { languageOf, type ILanguage } from './languages';
 import { unfit } from './names';
@@ -21,8 +26,12 @@ export class KernelError extends Error {
   }
 }
 
-/** The code for this kernel's language. */
+/** The code for this kernel's language: by its specification, which is known while it has something else to do. */
 export async function languageOfKernel(kernel: Kernel.IKernelConnection): Promise<ILanguage> {
+  const specified = languageOf((await kernel.spec)?.language);
+  if (specified) {
+    return specified;
+  }
   const { language_info } = await kernel.info;
   const language = languageOf(language_info.name);
   if (!language) {
@@ -33,6 +42,30 @@ export async function languageOfKernel(kernel: Kernel.IKernelConnection): Promis
   }
   return language;
 }
+
+/** Waits until a kernel has nothing else to do. */
+export async function untilIdle(kernel: Kernel.IKernelConnection): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    const look = () => {
+      const isGone = kernel.isDisposed || kernel.status === 'dead';
+      if (!isGone && kernel.status !== 'idle') {
+        return;
+      }
+      kernel.statusChanged.disconnect(look);
+      kernel.disposed.disconnect(look);
+      if (isGone) {
+        reject(gone());
+      } else {
+        resolve();
+      }
+    };
+    kernel.statusChanged.connect(look);
+    kernel.disposed.connect(look);
+    look();
+  });
+}
+
+const gone = () => new KernelError('kernel_gone', 'the kernel went away in the meantime');
 
 /** Sets environment variables. */
 export async function setVariables(
@@ -95,7 +128,10 @@ async function run(
   code: string,
   inputs: readonly string[]
 ): Promise<void> {
+  await untilIdle(kernel);
   let asked = 0;
+  const leave = () => interruptOnLeave(kernel);
+  window.addEventListener('pagehide', leave);
   const future = kernel.requestExecute(
     { code, silent: true, store_history: false, allow_stdin: true, stop_on_error: false },
     true
@@ -116,8 +152,9 @@ async function run(
   try {
     reply = (await future.done) as KernelMessage.IExecuteReplyMsg;
   } catch {
-    throw new KernelError('kernel_gone', 'the kernel went away in the meantime');
+    throw gone();
   } finally {
+    window.removeEventListener('pagehide', leave);
     future.dispose();
   }
   if (asked === 0 && inputs.length > 0 && reply.content.status === 'ok') {
@@ -126,6 +163,15 @@ async function run(
   if (reply.content.status !== 'ok') {
     throw new KernelError('kernel_refused', `the kernel answered ${failureOf(reply)}`);
   }
+}
+
+/** As a page ends: the request outlives it. */
+function interruptOnLeave(kernel: Kernel.IKernelConnection): void {
+  const { serverSettings } = kernel;
+  const path = ['api/kernels', encodeURIComponent(kernel.id), 'interrupt'];
+  const url = URLExt.join(serverSettings.baseUrl, ...path);
+  const init = { method: 'POST', keepalive: true };
+  ServerConnection.makeRequest(url, init, serverSettings).catch(() => undefined);
 }
 
 /** Only a name: the message of a foreign error could hold what was read. */

@@ -93,14 +93,16 @@ export class Notebooks implements IDisposable {
     this._changed.emit();
   }
 
-  /** Takes the variables out of the kernel, and forgets the paths. */
-  async forget(target: ITarget): Promise<void> {
+  /** Forgets the paths, and takes the variables out of the kernel. Returns the names of those that were taken out. */
+  async forget(target: ITarget): Promise<string[]> {
     const names = (await this._memory.of(target.path)).map(({ variable }) => variable);
     await this._memory.forget(target.path);
-    if (names.length > 0 && target.context.session?.kernel) {
-      await forgetVariables(kernelOf(target), names);
-    }
     this._changed.emit();
+    if (names.length === 0 || !target.context.session?.kernel) {
+      return [];
+    }
+    await forgetVariables(kernelOf(target), names);
+    return names;
   }
 
   /** Puts back what a kernel lost. */
