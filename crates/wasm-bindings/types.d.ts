@@ -291,7 +291,10 @@ export class Secrets {
   /** What the store knows of a secret and its versions; never its values. */
   metadata(mount: string, path: string): Promise<MetadataRead>;
 
-  /** What the token may do with a secret and its versions. */
+  /**
+   * What the token may do with a secret and its versions. Fails with `vault_permission_denied` where it may not ask: one
+   * without the policy `default`.
+   */
   capabilities(mount: string, path: string): Promise<Capabilities>;
 
   /**

@@ -31,6 +31,7 @@ import { Memory } from './kernel/memory';
 import { Notebooks } from './kernel/notebooks';
 import { Latchkey } from './latchkey';
 import { foldersFor, placeOf } from './secrets/folders';
+import { Permissions } from './secrets/permissions';
 import { SecretTree } from './secrets/tree';
 import { PLUGIN_ID, Settings } from './settings';
 import { ILatchkey } from './tokens';
@@ -100,6 +101,7 @@ const plugin: JupyterFrontEndPlugin<ILatchkey> = {
     const panel = new PanelWidget({
       latchkey,
       tree,
+      permissions: new Permissions(() => latchkey.secrets),
       notebooks,
       trans,
       language: languageCode,

@@ -8,6 +8,7 @@ import { closeBrowser, endAll, output, pictures } from './world.mjs';
 import { closeShared, people } from './shared.mjs';
 import './signin.mjs';
 import './secrets.mjs';
+import './permissions.mjs';
 import './kernel.mjs';
 import './safety.mjs';
 import './policies.mjs';

@@ -221,7 +221,7 @@ for (const [locale, words, minutes] of [
 ]) {
   scenario(`the panel speaks ${locale}, and no word is too long for it`, () =>
     as(
-      'reader',
+      'management',
       async person => {
         await person.showWays();
         for (const word of words) {

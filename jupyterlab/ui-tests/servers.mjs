@@ -165,6 +165,7 @@ class Servers {
     await this.call('DELETE', 'sys/auth/lab-jwt');
     await this.call('DELETE', 'sys/mounts/lab-kv');
     await this.call('DELETE', 'sys/policies/acl/lab');
+    await this.call('DELETE', 'sys/policies/acl/lab-own');
     const { enabled, allowed_origins } = this._cors;
     await (enabled
       ? this.call('PUT', 'sys/config/cors', { allowed_origins })

@@ -2,6 +2,7 @@
 
 import { Doubles, end, freePort, Lab } from './world.mjs';
 import { Person } from './page.mjs';
+import { theServers } from './servers.mjs';
 
 let world;
 const others = new Map();
@@ -59,4 +60,22 @@ export async function asAt(lab, name, action, options = {}) {
   await action(person);
   people.delete(person);
   await person.leave();
+}
+
+/**
+ * Comes to the shared Lab, whose secrets are in a real OpenBao this time. `role` is one to sign in with that differs from the
+ * usual one: its name, and in what.
+ */
+export async function atServers(changes, action, { name = 'reader', role } = {}) {
+  const { lab } = await shared();
+  const servers = await theServers();
+  const page = `${lab.url}/lab/extensions/jupyterlab-latchkey/static/callback.html`;
+  await servers.welcome(lab.url, [page]);
+  if (role) {
+    const [called, more] = role;
+    await servers.role('lab-oidc', called, { allowed_redirect_uris: [page], ...more });
+  }
+  await lab.with(servers.settings(changes(servers)), () =>
+    asAt(lab, name, action, { store: servers.store })
+  );
 }

@@ -1,8 +1,8 @@
 // Ways of signing in.
 
 import { scenario } from './runner.mjs';
-import { theServers, withoutServers } from './servers.mjs';
-import { as, asAt, other, people, shared } from './shared.mjs';
+import { withoutServers } from './servers.mjs';
+import { as, asAt, atServers, other, people, shared } from './shared.mjs';
 import { assert, KEY, Person, withClock } from './page.mjs';
 import { until } from './world.mjs';
 
@@ -198,18 +198,6 @@ scenario('a person signs in as a device does, by a code that the provider asks f
   );
 });
 
-/** Comes to the shared Lab, whose secrets are in a real OpenBao this time. */
-async function atServers(changes, action) {
-  const { lab } = await shared();
-  const servers = await theServers();
-  await servers.welcome(lab.url, [
-    `${lab.url}/lab/extensions/jupyterlab-latchkey/static/callback.html`
-  ]);
-  await lab.with(servers.settings(changes(servers)), () =>
-    asAt(lab, 'reader', action, { store: servers.store })
-  );
-}
-
 for (const [what, changes, signIn] of [
   [
     'where OpenBao itself takes the answer',
@@ -276,26 +264,38 @@ scenario('a page where nothing is set says what an administrator must set', asyn
   );
 });
 
-scenario('a token that cannot be prolonged is fetched anew in a hidden frame', async () => {
-  const { doubles } = await shared();
-  const settings = await doubles.role('short', { token_ttl: 12, token_max_ttl: 12 });
-  await as(
-    'reader',
-    async person => {
-      await person.signIn();
-      const logins = () =>
-        person.requests.filter(({ url }) => url.includes('/oidc/callback?')).length;
-      await until('a second sign-in', () => logins() >= 2, 120_000);
-      await person.openRow('notebook-secret-kv-v2', 'team', 'openai');
-      await person.row('OPENAI_API_KEY').waitFor();
-      assert.equal(person.context.pages().length, 1, 'no window was opened for it');
-      // The frame goes when it has done its work; the next token may be on its way already.
-      const frame = person.page.locator('iframe[aria-hidden="true"]');
-      await until('no frame', async () => (await frame.count()) === 0);
-    },
-    { settings }
-  );
-});
+scenario(
+  'a token that cannot be prolonged is fetched anew in a hidden frame, and what somebody is writing stays',
+  async () => {
+    const { doubles } = await shared();
+    const settings = await doubles.role('short', { token_ttl: 12, token_max_ttl: 12 });
+    await as(
+      'reader',
+      async person => {
+        await person.signIn();
+        await person.panel
+          .locator('[title="New secret"], [aria-label="New secret"]')
+          .first()
+          .click();
+        const path = person.panel.locator('[data-lk="path"]');
+        await path.fill('team/half-written');
+        const latchkey = await person.latchkey();
+        const accessor = () => latchkey.evaluate(it => it.identity?.accessor);
+        const before = await accessor();
+        await until('another token', async () => ![undefined, before].includes(await accessor()));
+        assert.equal(await path.inputValue(), 'team/half-written');
+        await person.panel.getByText('Back', { exact: true }).click();
+        await person.openRow('notebook-secret-kv-v2', 'team', 'openai');
+        await person.row('OPENAI_API_KEY').waitFor();
+        assert.equal(person.context.pages().length, 1, 'no window was opened for it');
+        // The frame goes when it has done its work; the next token may be on its way already.
+        const frame = person.page.locator('iframe[aria-hidden="true"]');
+        await until('no frame', async () => (await frame.count()) === 0);
+      },
+      { settings }
+    );
+  }
+);
 
 /** A tab that slept: its timers stood still while the clock, and the token at the Vault, went on. */
 async function sleep(person, doubles, hours) {

@@ -7,12 +7,14 @@ import * as React from 'react';
 
 import type { ITarget, Notebooks } from '../kernel/notebooks';
 import type { Latchkey } from '../latchkey';
+import { isReadOnly, needOf, type Deed, type Permissions } from '../secrets/permissions';
 import type { INode, SecretTree } from '../secrets/tree';
 
 /** What the panel works on. */
 export interface IPanel {
   readonly latchkey: Latchkey;
   readonly tree: SecretTree;
+  readonly permissions: Permissions;
   readonly notebooks: Notebooks;
   readonly trans: TranslationBundle;
   /** The language of the page, as Lab calls it: `ru_RU`. */
@@ -57,6 +59,45 @@ export function useSignal(signal: ISignal<unknown, unknown>): void {
       signal.disconnect(slot);
     };
   }, [signal]);
+}
+
+/** Why the token may not do something with a secret; undefined where it may, or where nobody knows. */
+export type Refusal = (...anyOf: Deed[]) => string | undefined;
+
+/**
+ * Asks what the token may do with a secret, once `isWanted`, and says what it may not.
+ *
+ * Of several deeds one is enough: it is the first whose lack is told.
+ */
+export function useRefusal(mount: string, path: string, isWanted: boolean): Refusal {
+  const { permissions, trans } = usePanel();
+  useSignal(permissions.changed);
+  const may = permissions.of(mount, path);
+  const { generation } = permissions;
+  React.useEffect(() => {
+    if (isWanted) {
+      void permissions.ask(mount, path);
+    }
+  }, [permissions, generation, mount, path, isWanted]);
+  return (...anyOf) => {
+    if (!may || anyOf.some(deed => may[deed])) {
+      return undefined;
+    }
+    const need = needOf(anyOf[0], mount, path);
+    return isReadOnly(may)
+      ? trans.__('Your policy allows reading only: this needs "%1" on %2.', ...need)
+      : trans.__('Your policy does not allow this: it needs "%1" on %2.', ...need);
+  };
+}
+
+/** What a button has that would only be refused. It can still be reached, so that everybody can learn why. */
+export function whileRefused(
+  why: string | undefined,
+  action: () => unknown
+): { 'aria-disabled'?: true; title?: string; onClick: () => void } {
+  return why === undefined
+    ? { onClick: () => void action() }
+    : { 'aria-disabled': true, title: why, onClick: () => undefined };
 }
 
 /** Draws again every second while the tab is seen and `isOn`. */

@@ -16,7 +16,7 @@ import {
   type DraftProblem,
   type IDraftField
 } from '../secrets/edit';
-import { usePanel } from './context';
+import { usePanel, useRefusal } from './context';
 import { Dotenv } from './dotenv';
 
 /** What the editor works on. */
@@ -75,8 +75,11 @@ export function Editor({
     };
   }, [editing]);
 
-  const problem =
-    problemOf(draft) ?? (path.trim() === '' || path.endsWith('/') ? 'no-path' : undefined);
+  const at = path.trim().replace(/^\/+/, '');
+  const isNamed = at !== '' && !at.endsWith('/');
+  const problem = problemOf(draft) ?? (isNamed ? undefined : 'no-path');
+  const refusal = useRefusal(editing.mount, at, useSettled(at) && isNamed);
+  const why = refusal('create', 'update');
   const isChanged = base ? Object.keys(changesOf(base, draft)).length > 0 : true;
 
   return (
@@ -147,6 +150,11 @@ export function Editor({
         />
       )}
       {problem && problem !== 'no-field' && isReady && <p className="lk-hint">{hint(problem)}</p>}
+      {why !== undefined && (
+        <p className="lk-hint" role="status" data-lk="refusal">
+          {why}
+        </p>
+      )}
       <div className="lk-buttons">
         <Button type="button" className="jp-mod-styled jp-mod-reject" onClick={onDone}>
           {trans.__('Back')}
@@ -154,7 +162,7 @@ export function Editor({
         <Button
           type="submit"
           className="jp-mod-styled jp-mod-accept"
-          disabled={!isReady || isSaving || !!problem || !isChanged || !!conflict}
+          disabled={!isReady || isSaving || !!problem || !isChanged || !!conflict || !!why}
           data-lk="save"
         >
           {trans.__('Save')}
@@ -183,7 +191,6 @@ export function Editor({
       return;
     }
     setIsSaving(true);
-    const at = path.replace(/^\/+/, '');
     try {
       if (base) {
         await secrets.change(base, changesOf(base, draft));
@@ -257,6 +264,16 @@ export function Editor({
         return trans.__('The secret needs a path that does not end in a slash.');
     }
   }
+}
+
+/** Whether a text has stayed as it is for a moment: nobody is asked about every letter. */
+function useSettled(text: string): boolean {
+  const [settled, setSettled] = React.useState(text);
+  React.useEffect(() => {
+    const timer = window.setTimeout(() => setSettled(text), 300);
+    return () => window.clearTimeout(timer);
+  }, [text]);
+  return settled === text;
 }
 
 interface IFieldProps {

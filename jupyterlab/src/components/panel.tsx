@@ -15,7 +15,15 @@ import { describe } from '../errors';
 import { keyIcon } from '../icons';
 import { placeOf } from '../secrets/folders';
 import type { INode } from '../secrets/tree';
-import { PanelContext, useClock, usePanel, useSignal, type IPanel } from './context';
+import {
+  PanelContext,
+  useClock,
+  usePanel,
+  useRefusal,
+  useSignal,
+  whileRefused,
+  type IPanel
+} from './context';
 import { Editor, type IEditing } from './editor';
 import { InKernel } from './kernel';
 import { SignIn } from './signin';
@@ -76,11 +84,12 @@ type View =
   | { readonly kind: 'versions'; readonly node: INode };
 
 function Panel(): JSX.Element {
-  const { latchkey, tree, trans, actions } = usePanel();
+  const { latchkey, tree, permissions, trans, actions } = usePanel();
   useSignal(latchkey.changed);
   const [view, setView] = React.useState<View>({ kind: 'tree' });
   const { identity } = latchkey;
-  const who = identity?.accessor;
+  // A token that was fetched anew is of the same entity: what somebody is writing stays.
+  const who = identity && (identity.entityId || identity.accessor);
 
   // Another person, or nobody: nothing of the last one's stays.
   React.useEffect(() => {
@@ -92,6 +101,9 @@ function Panel(): JSX.Element {
     }
     // Only who it is matters: a token that was prolonged is the same.
   }, [who, tree]);
+
+  // Another token may do other things.
+  React.useEffect(() => permissions.clear(), [identity?.accessor, permissions]);
 
   if (!identity) {
     return (
@@ -194,7 +206,7 @@ function useRevealed(): IRevealed {
 }
 
 function Browser({ onView }: { onView: (view: View) => void }): JSX.Element {
-  const { latchkey, tree, trans, actions } = usePanel();
+  const { latchkey, tree, permissions, trans, actions } = usePanel();
   useSignal(tree.changed);
   const revealed = useRevealed();
   const [isAsking, setIsAsking] = React.useState(false);
@@ -203,6 +215,11 @@ function Browser({ onView }: { onView: (view: View) => void }): JSX.Element {
   React.useEffect(() => () => search.current?.abort(), []);
   const { selected } = tree;
   const secret = selected?.kind === 'field' ? selected.parent : selected;
+  const refusal = useRefusal(
+    secret?.mount ?? '',
+    secret?.path ?? '',
+    secret?.kind === 'secret' && secret.isOpen
+  );
 
   return (
     <>
@@ -233,7 +250,10 @@ function Browser({ onView }: { onView: (view: View) => void }): JSX.Element {
         <ToolbarButtonComponent
           icon={refreshIcon}
           tooltip={trans.__('Look again')}
-          onClick={() => void tree.load()}
+          onClick={() => {
+            permissions.clear();
+            void tree.load();
+          }}
         />
       </div>
       {tree.filter && searched !== 'complete' && (
@@ -264,14 +284,24 @@ function Browser({ onView }: { onView: (view: View) => void }): JSX.Element {
         )}
         {secret?.kind === 'secret' && (
           <>
-            {action('inject', trans.__('Into the kernel …'), () =>
-              selected ? actions.putIntoKernel(selected) : undefined
+            {action(
+              'inject',
+              trans.__('Into the kernel …'),
+              () => (selected ? actions.putIntoKernel(selected) : undefined),
+              refusal('read')
             )}
-            {action('edit', trans.__('Edit'), () =>
-              onView({ kind: 'edit', editing: { mount: secret.mount, path: secret.path } })
+            {action(
+              'edit',
+              trans.__('Edit'),
+              () => onView({ kind: 'edit', editing: { mount: secret.mount, path: secret.path } }),
+              // Where there is none, it would be a new one.
+              secret.secret ? refusal('update') : refusal('update', 'create')
             )}
-            {action('versions', trans.__('Versions'), () =>
-              onView({ kind: 'versions', node: secret })
+            {action(
+              'versions',
+              trans.__('Versions'),
+              () => onView({ kind: 'versions', node: secret }),
+              refusal('readMetadata')
             )}
           </>
         )}
@@ -282,13 +312,13 @@ function Browser({ onView }: { onView: (view: View) => void }): JSX.Element {
     </>
   );
 
-  function action(name: string, label: string, run: () => unknown): JSX.Element {
+  function action(name: string, label: string, run: () => unknown, why?: string): JSX.Element {
     return (
       <Button
         key={name}
         className="jp-mod-styled lk-small"
         data-lk={name}
-        onClick={() => void run()}
+        {...whileRefused(why, run)}
       >
         {label}
       </Button>

@@ -7,7 +7,7 @@ import * as React from 'react';
 import { describe } from '../errors';
 import type { Engine } from '../engine';
 import type { INode } from '../secrets/tree';
-import { usePanel } from './context';
+import { usePanel, useRefusal, whileRefused } from './context';
 import { dateTime } from './time';
 
 interface IVersionsProps {
@@ -21,6 +21,7 @@ export function Versions({ node, onDone }: IVersionsProps): JSX.Element {
   const [problem, setProblem] = React.useState<unknown>();
   const [shown, setShown] = React.useState<number>();
   const metadata = read?.outcome === 'found' ? read.metadata : undefined;
+  const refusal = useRefusal(node.mount, node.path, true);
 
   const load = React.useCallback(async () => {
     try {
@@ -65,7 +66,11 @@ export function Versions({ node, onDone }: IVersionsProps): JSX.Element {
           {trans.__('Back')}
         </Button>
         {metadata && (
-          <Button className="jp-mod-styled jp-mod-warn" onClick={() => void removeAll()}>
+          <Button
+            className="jp-mod-styled jp-mod-warn"
+            data-lk="delete-all"
+            {...whileRefused(refusal('deleteAll'), removeAll)}
+          >
             {trans.__('Delete for good …')}
           </Button>
         )}
@@ -98,14 +103,19 @@ export function Versions({ node, onDone }: IVersionsProps): JSX.Element {
   function actionsOn(version: Engine.Version): JSX.Element[] {
     const { number } = version;
     const buttons: JSX.Element[] = [];
-    const add = (name: string, label: string, action: () => Promise<unknown> | void) =>
+    const add = (
+      name: string,
+      label: string,
+      why: string | undefined,
+      action: () => Promise<unknown> | void
+    ) =>
       buttons.push(
         <Button
           key={name}
           className="jp-mod-styled lk-small"
           data-lk={name}
           aria-label={trans.__('%1: version %2', label, number)}
-          onClick={() => void action()}
+          {...whileRefused(why, action)}
         >
           {label}
         </Button>
@@ -114,21 +124,22 @@ export function Versions({ node, onDone }: IVersionsProps): JSX.Element {
       return buttons;
     }
     if (isDeleted(version)) {
-      add('undelete', trans.__('Undelete'), () =>
+      add('undelete', trans.__('Undelete'), refusal('undelete'), () =>
         change(secrets => secrets.undelete(node.mount, node.path, [number]))
       );
     } else {
-      add('diff', shown === number ? trans.__('Hide changes') : trans.__('Show changes'), () =>
-        setShown(shown === number ? undefined : number)
-      );
+      const isShown = shown === number;
+      const label = isShown ? trans.__('Hide changes') : trans.__('Show changes');
+      add('diff', label, refusal('read'), () => setShown(isShown ? undefined : number));
       if (number !== metadata?.currentVersion) {
-        add('restore', trans.__('Make it the newest'), () => restore(number));
+        const why = refusal('read') ?? refusal('update');
+        add('restore', trans.__('Make it the newest'), why, () => restore(number));
       }
-      add('delete', trans.__('Delete'), () =>
+      add('delete', trans.__('Delete'), refusal('deleteVersions'), () =>
         change(secrets => secrets.delete(node.mount, node.path, [number]))
       );
     }
-    add('destroy', trans.__('Destroy …'), () => destroy(number));
+    add('destroy', trans.__('Destroy …'), refusal('destroy'), () => destroy(number));
     return buttons;
   }
 
