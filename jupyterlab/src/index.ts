@@ -18,7 +18,6 @@ import { IStateDB } from '@jupyterlab/statedb';
 import { IStatusBar } from '@jupyterlab/statusbar';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { DisposableSet, type IDisposable } from '@lumino/disposable';
-import { ISecretsManager } from 'jupyter-secrets-manager';
 
 // The panel, its commands and the kernels that begin anew are there from the start. What is heavy, the engine, comes later.
 /* eslint-disable jupyter/prefer-lazy-imports */
@@ -146,31 +145,47 @@ const plugin: JupyterFrontEndPlugin<ILatchkey> = {
   }
 };
 
-/** Another extension keeps its keys through `jupyter-secrets-manager`: with this they are in Vault. */
+/**
+ * Another extension keeps its keys through `jupyter-secrets-manager`: with this they are in Vault.
+ *
+ * Its token is none of our dependencies: a token is an object, and a copy of ours would be another one than that of the
+ * extension. Where it is installed it is asked for its own.
+ */
 const connector: JupyterFrontEndPlugin<void> = {
   id: 'jupyterlab-latchkey:secrets-manager',
   description: 'Keeps the keys of other extensions in Vault, through jupyter-secrets-manager.',
   autoStart: true,
   requires: [ILatchkey],
-  optional: [ISecretsManager, ISettingRegistry],
+  optional: [ISettingRegistry],
   activate: (
     app: JupyterFrontEnd,
     latchkey: ILatchkey,
-    manager: ISecretsManager | null,
     registry: ISettingRegistry | null
   ): void => {
+    const isThere = app.hasPlugin('jupyter-secrets-manager:manager');
     // Two connectors lock the manager: ours comes only where its own has been turned off.
-    if (!manager || !registry || app.hasPlugin('jupyter-secrets-manager:connector')) {
+    if (!isThere || !registry || app.hasPlugin('jupyter-secrets-manager:connector')) {
       return;
     }
-    void registry.load(PLUGIN_ID).then(settings => {
-      const path = settings.get('secretsManagerPath').composite as string;
-      const { mount, path: folder } = placeOf(path, []);
-      if (mount && folder) {
-        manager.setConnector(new VaultConnector(latchkey, { mount, folder }));
-      }
-    });
+    void connect(app, latchkey, registry);
   }
 };
+
+/** Gives the manager our connector, if a place for the keys is set. */
+async function connect(
+  app: JupyterFrontEnd,
+  latchkey: ILatchkey,
+  registry: ISettingRegistry
+): Promise<void> {
+  const settings = await registry.load(PLUGIN_ID);
+  const path = settings.get('secretsManagerPath').composite as string;
+  const { mount, path: folder } = placeOf(path, []);
+  if (!mount || !folder) {
+    return;
+  }
+  const { ISecretsManager } = await import('jupyter-secrets-manager');
+  const manager = await app.resolveOptionalService(ISecretsManager);
+  manager?.setConnector(new VaultConnector(latchkey, { mount, folder }));
+}
 
 export default [plugin, connector];

@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 
 import { scenario } from './runner.mjs';
-import { people } from './shared.mjs';
+import { as, people } from './shared.mjs';
 import { assert, Person } from './page.mjs';
 import { Doubles, end, freePort, Lab, until } from './world.mjs';
 
@@ -26,7 +26,10 @@ const EXTENSION = {
     _JUPYTERLAB['keeps-a-key'] = {
       init: given => { scope = given; },
       get: async () => {
-        // The newest, as a bundler's code takes it: ours brings a copy for whoever has no manager, and it may be there first.
+        // Where each copy comes from that Lab knows of.
+        window.managers = () =>
+          Object.entries(scope['jupyter-secrets-manager']).map(([version, { from }]) => [version, from]);
+        // The newest, as a bundler's code takes it.
         const versions = Object.entries(scope['jupyter-secrets-manager']);
         versions.sort(([one], [other]) => one.localeCompare(other, 'en', { numeric: true }));
         const [, shared] = versions.at(-1);
@@ -49,6 +52,35 @@ const EXTENSION = {
       }
     };`
 };
+
+/** The version of the manager that is installed. */
+function installedVersion() {
+  const folder = path.join(manager, 'share/jupyter/labextensions/jupyter-secrets-manager');
+  return JSON.parse(fs.readFileSync(path.join(folder, 'package.json'), 'utf8')).version;
+}
+
+scenario('without jupyter-secrets-manager Lab starts, and says nothing of it', async () => {
+  const told = [];
+  const prepare = context =>
+    context.on('console', message =>
+      told.push({ type: message.type(), text: `${message.text()} ${message.location().url}` })
+    );
+  await as(
+    'reader',
+    async person => {
+      // The plugin is there all the same, and has nothing to do.
+      const plugin = 'jupyterlab-latchkey:secrets-manager';
+      await person.page.waitForFunction(id => window.jupyterapp.isPluginActivated(id), plugin);
+      await person.signIn();
+      const ours = told.filter(({ text }) => /latchkey|secrets-manager|Shared module/i.test(text));
+      assert.deepEqual(
+        ours.filter(({ type }) => type === 'error' || type === 'warning'),
+        []
+      );
+    },
+    { prepare, settings: { secretsManagerPath: 'notebook-secret-kv-v2/keys' } }
+  );
+});
 
 scenario(
   'a key that another extension keeps by jupyter-secrets-manager is in the Vault, and nowhere in the browser',
@@ -76,6 +108,10 @@ scenario(
     const person = await Person.arrive(lab, { name: 'management' });
     people.add(person);
     await person.page.waitForFunction(() => window.keepsAKey);
+    // A copy of ours, of this version or a newer one, would have another token, and this extension would find no manager.
+    assert.deepEqual(await person.page.evaluate(() => window.managers()), [
+      [installedVersion(), 'jupyter-secrets-manager']
+    ]);
     // Nobody is signed in yet: the extension waits, and the person is asked.
     const stored = person.page.evaluate(() => window.keepsAKey.set('sk-of-another-extension'));
     await person.panel.locator('[data-way="vault"]').waitFor();
