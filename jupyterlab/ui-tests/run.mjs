@@ -5,7 +5,7 @@ import path from 'node:path';
 
 import { run } from './runner.mjs';
 import { closeBrowser, endAll, output, pictures } from './world.mjs';
-import { closeShared, people } from './shared.mjs';
+import { closeShared, endKernels, people } from './shared.mjs';
 import './signin.mjs';
 import './secrets.mjs';
 import './permissions.mjs';
@@ -40,6 +40,7 @@ async function onFailure(name) {
     await person.leave().catch(() => undefined);
   }
   people.clear();
+  await endKernels().catch(error => console.log(`  the kernels are as they were: ${error}`));
 }
 
 let failed = 1;

@@ -37,6 +37,14 @@ export async function closeShared() {
   }
 }
 
+/** Ends the kernels of the shared Lab: one that was left in the middle of something is nobody else's trouble. */
+export async function endKernels() {
+  const { lab } = (await world?.catch(() => undefined)) ?? {};
+  const at = path => `${lab.url}/api/${path}?token=lab-token`;
+  const sessions = lab ? await fetch(at('sessions')).then(reply => reply.json()) : [];
+  await Promise.all(sessions.map(({ id }) => fetch(at(`sessions/${id}`), { method: 'DELETE' })));
+}
+
 /** Who is in a browser at the moment. */
 export const people = new Set();
 

@@ -1,4 +1,4 @@
-//! Which tests failed, and the first words of why: a run is long, and its end is what people read.
+//! Which tests failed, with the first words of why, and which were tried again: people read the end of a run first.
 
 /// A test that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +15,12 @@ pub(super) fn of_output(output: &str) -> Vec<Failure> {
         |line: &str| Some(line.strip_prefix("test ")?.strip_suffix(" ... FAILED")?.trim().to_owned());
     let names = lines.iter().enumerate().filter_map(|(index, line)| Some((index, failed(line)?)));
     names.map(|(index, name)| Failure { why: why(&lines, index, &name), name }).collect()
+}
+
+/// Finds the tests that passed only when they were tried again: `test NAME ... ok, unsteady, 12.3 s`.
+pub(super) fn unsteady(output: &str) -> Vec<String> {
+    let name = |line: &str| Some(line.strip_prefix("test ")?.split_once(" ... ok, unsteady")?.0.to_owned());
+    output.lines().filter_map(name).collect()
 }
 
 /// The message of a panic, which Rust's runner shows further below, or else the line after the verdict.
@@ -71,6 +77,14 @@ mod tests {
     fn a_failure_of_a_script_is_told_with_the_line_below_it() {
         let output = "test a window ... FAILED\nError: timed out\n    at until\ntest two ... FAILED\ntest three ... ok\n";
         assert_eq!(of_output(output), [failure("a window", "Error: timed out"), failure("two", "")]);
+    }
+
+    #[test]
+    fn a_test_that_passed_at_the_second_attempt_is_unsteady_and_no_failure() {
+        let output = "test a window ... tried again, after 60.1 s\nError: timed out\n\
+            test a window ... ok, unsteady, 64.0 s\ntest two ... ok, 3.0 s\n";
+        assert_eq!(unsteady(output), ["a window"]);
+        assert_eq!(of_output(output), []);
     }
 
     #[test]

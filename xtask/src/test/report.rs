@@ -49,11 +49,20 @@ impl Counts {
     }
 }
 
-/// What came of the tests of a step, which may be several runs.
+/// What came of a step, which may be several runs of tests.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
     pub(super) counts: Counts,
+    /// Those that a test runner named.
     pub(super) failures: Vec<Failure>,
+    /// Those that passed only when they were tried again.
+    pub(super) unsteady: Vec<String>,
+}
+
+impl From<Counts> for Outcome {
+    fn from(counts: Counts) -> Self {
+        Self { counts, ..Self::default() }
+    }
 }
 
 impl Outcome {
@@ -64,12 +73,13 @@ impl Outcome {
             // A runner that crashed leaves no result behind.
             counts.failed = 1;
         }
-        Self { counts, failures: failures::of_output(output) }
+        Self { counts, failures: failures::of_output(output), unsteady: failures::unsteady(output) }
     }
 
     pub(super) fn add(&mut self, other: Self) {
         self.counts = self.counts.plus(other.counts);
         self.failures.extend(other.failures);
+        self.unsteady.extend(other.unsteady);
     }
 }
 
@@ -82,19 +92,10 @@ pub(super) struct Report {
 /// One step that was run.
 pub(super) struct Line {
     pub(super) name: String,
-    pub(super) counts: Counts,
+    pub(super) outcome: Outcome,
     /// Whether the counts are those of a test runner.
     pub(super) ran_tests: bool,
-    /// Those that a test runner named.
-    pub(super) failures: Vec<Failure>,
     pub(super) took: Duration,
-}
-
-impl Line {
-    /// A step whose tests a runner has counted.
-    pub(super) fn of_tests(name: String, Outcome { counts, failures }: Outcome, took: Duration) -> Self {
-        Self { name, counts, ran_tests: true, failures, took }
-    }
 }
 
 impl Report {
@@ -104,7 +105,7 @@ impl Report {
 
     /// Nothing failed, and at least one test was run: an empty run proves nothing.
     pub(super) fn is_success(&self) -> bool {
-        let ran = |line: &Line| line.ran_tests && line.counts.passed > 0;
+        let ran = |line: &Line| line.ran_tests && line.outcome.counts.passed > 0;
         self.total().failed == 0 && self.lines.iter().any(ran)
     }
 
@@ -112,24 +113,28 @@ impl Report {
         let width = self.lines.iter().map(|line| line.name.len()).max().unwrap_or(0);
         let mut text =
             format!("{:<width$} {:>7} {:>7} {:>8} {:>8}\n", "step", "passed", "failed", "skipped", "seconds");
-        for Line { name, counts, took, .. } in &self.lines {
-            let Counts { passed, failed, skipped } = counts;
+        for Line { name, outcome, took, .. } in &self.lines {
+            let Counts { passed, failed, skipped } = outcome.counts;
             let took = took.as_secs_f64();
             let _ = writeln!(text, "{name:<width$} {passed:>7} {failed:>7} {skipped:>8} {took:>8.1}");
         }
         for LeftOut { what, why } in &self.left_out {
             let _ = writeln!(text, "left out: {what} ({why})");
         }
-        for line in self.lines.iter().filter(|line| line.counts.failed > 0) {
-            let name = &line.name;
-            if line.failures.is_empty() {
+        for Line { name, outcome, .. } in &self.lines {
+            for test in &outcome.unsteady {
+                let _ = writeln!(text, "unsteady: {name}: {test}");
+            }
+        }
+        for Line { name, outcome, .. } in self.lines.iter().filter(|line| line.outcome.counts.failed > 0) {
+            if outcome.failures.is_empty() {
                 let _ = writeln!(text, "failed: {name}");
             }
-            for Failure { name: test, why } in &line.failures {
+            for Failure { name: test, why } in &outcome.failures {
                 let _ = writeln!(text, "failed: {name}: {test}\n    {why}");
             }
         }
-        if !self.lines.iter().any(|line| line.ran_tests && line.counts.passed > 0) {
+        if !self.lines.iter().any(|line| line.ran_tests && line.outcome.counts.passed > 0) {
             text.push_str("no test passed: this run proves nothing and counts as failed\n");
         }
         text
@@ -142,7 +147,7 @@ impl Report {
     }
 
     fn total(&self) -> Counts {
-        self.lines.iter().map(|line| line.counts).fold(Counts::default(), Counts::plus)
+        self.lines.iter().map(|line| line.outcome.counts).fold(Counts::default(), Counts::plus)
     }
 }
 
@@ -155,7 +160,7 @@ mod tests {
     }
 
     fn line(counts: Counts, ran_tests: bool) -> Line {
-        Line { name: "step".to_owned(), counts, ran_tests, failures: Vec::new(), took: Duration::ZERO }
+        Line { name: "step".to_owned(), outcome: counts.into(), ran_tests, took: Duration::ZERO }
     }
 
     #[test]
@@ -196,8 +201,12 @@ mod tests {
     #[test]
     fn what_failed_is_named_at_the_end() {
         let failures = vec![Failure { name: "a::two".to_owned(), why: "it is not so".to_owned() }];
-        let report = Report::new(vec![Line { failures, ..line(counts(5, 1, 2), true) }], Vec::new());
-        assert!(report.table().ends_with("failed: step: a::two\n    it is not so\n"));
+        let unsteady = vec!["a window".to_owned()];
+        let outcome = Outcome { counts: counts(5, 1, 2), failures, unsteady };
+        let line = Line { outcome, ..line(counts(5, 1, 2), true) };
+        let report = Report::new(vec![line], Vec::new());
+        let end = "unsteady: step: a window\nfailed: step: a::two\n    it is not so\n";
+        assert!(report.table().ends_with(end));
     }
 
     #[test]

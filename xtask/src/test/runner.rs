@@ -249,10 +249,10 @@ impl<'project> Runner<'project> {
             }
             Err(error) => {
                 say!("    FAILED: {error:#}");
-                Outcome { counts: Counts::check(false), ..Outcome::default() }
+                Counts::check(false).into()
             }
         };
-        self.lines.push(Line::of_tests(step.name.clone(), outcome, begun.elapsed()));
+        self.tested(step, outcome, begun.elapsed());
         Ok(())
     }
 
@@ -269,7 +269,7 @@ impl<'project> Runner<'project> {
         command.env(tools::HUB_VARIABLE, tools::JUPYTERHUB_5.folder(self.project));
         let finished = self.run_logged(step, &mut command)?;
         let outcome = self.outcome(step, &finished);
-        self.lines.push(Line::of_tests(step.name.clone(), outcome, begun.elapsed()));
+        self.tested(step, outcome, begun.elapsed());
         Ok(())
     }
 
@@ -306,7 +306,7 @@ impl<'project> Runner<'project> {
             sum.add(self.outcome(step, &finished));
             took += finished.took;
         }
-        self.lines.push(Line::of_tests(step.name.clone(), sum, took));
+        self.tested(step, sum, took);
         Ok(())
     }
 
@@ -335,7 +335,7 @@ impl<'project> Runner<'project> {
             let finished = self.run_logged(step, &mut command)?;
             sum.add(self.outcome(step, &finished));
         }
-        self.lines.push(Line::of_tests(step.name.clone(), sum, begun.elapsed()));
+        self.tested(step, sum, begun.elapsed());
         Ok(())
     }
 
@@ -367,13 +367,11 @@ impl<'project> Runner<'project> {
     }
 
     fn line(&mut self, step: &Step, counts: Counts, took: Duration) {
-        self.lines.push(Line {
-            name: step.name.clone(),
-            counts,
-            ran_tests: false,
-            failures: Vec::new(),
-            took,
-        });
+        self.lines.push(Line { name: step.name.clone(), outcome: counts.into(), ran_tests: false, took });
+    }
+
+    fn tested(&mut self, step: &Step, outcome: Outcome, took: Duration) {
+        self.lines.push(Line { name: step.name.clone(), outcome, ran_tests: true, took });
     }
 
     fn leave_out(&mut self, step: &Step, why: &str) {
