@@ -7,8 +7,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
+use latchkey_oidc_flow::{CallbackParams, Client, Provider, Tokens};
 use latchkey_testbed::{Clock, Served, Voice, World, serve};
-use latchkey_transport::{Method, Request, ReqwestTransport, Secret, SharedTransport, Transport};
+use latchkey_transport::{
+    Method, Request, ReqwestTransport, Secret, SharedTransport, SystemRandom, Transport,
+};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -192,6 +195,18 @@ impl Backend {
     /// with `stop`, or the page that the provider showed instead.
     pub async fn sign_in(&self, address: &Url, user: User, stop: &str) -> anyhow::Result<Page> {
         Browser::new(self.transport.clone()).sign_in(address, user.name, user.password, Some(stop)).await
+    }
+
+    /// Signs somebody in without a program.
+    pub async fn tokens(&self, user: User) -> anyhow::Result<Tokens> {
+        const REDIRECT_URI: &str = "http://localhost:8250/oidc/callback";
+        let provider = Provider::discover(&self.issuer, self.transport.clone()).await?;
+        let client = Client::new(provider, &*self.client_id).with_secret(self.client_secret.clone());
+        let login = client.authorize(REDIRECT_URI).begin(&mut SystemRandom, self.now())?;
+        let page = self.sign_in(&login.url, user, REDIRECT_URI).await?;
+        let callback = CallbackParams::from_address(page.address.as_str())?;
+        let callback = login.pending.accept(&callback, self.now())?;
+        Ok(client.redeem(callback, self.now()).await?)
     }
 
     /// Returns a name that no other test on the same servers has.

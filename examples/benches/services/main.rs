@@ -21,18 +21,14 @@ use std::time::{Duration, Instant};
 
 use latchkey_testbed::{Clock, Side, World, serve};
 use latchkey_tests::{Backend, Place};
-use latchkey_transport::{Method, Request, ReqwestTransport, SharedTransport, Transport};
+use latchkey_transport::{Method, Reply, Request, ReqwestTransport, SharedTransport, Transport};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
-use tokio::sync::Semaphore;
 use tokio::time::sleep;
 use url::Url;
 
-use replicas::{PATIENCE, Replicas};
-
-/// How many requests are on their way at a time.
-const IN_FLIGHT: usize = 50;
+use replicas::Replicas;
 
 #[tokio::main]
 async fn main() {
@@ -99,29 +95,10 @@ async fn measure(what: &str, count: usize, pids: &[u32], work: impl Future<Outpu
     })
 }
 
-/// Sends all of them.
-async fn send_all(
-    transport: &SharedTransport,
-    requests: Vec<Request>,
-    status: u16,
-) -> Vec<latchkey_transport::Reply> {
-    let places = Arc::new(Semaphore::new(IN_FLIGHT));
-    let sent: Vec<_> = requests
-        .into_iter()
-        .map(|request| {
-            let (transport, places) = (Arc::clone(transport), Arc::clone(&places));
-            tokio::spawn(async move {
-                let _place = places.acquire().await.unwrap();
-                let reply = transport.send(request.with_time_limit(PATIENCE)).await.unwrap();
-                assert_eq!(reply.status(), status);
-                reply
-            })
-        })
-        .collect();
-    let mut replies = Vec::new();
-    for reply in sent {
-        replies.push(reply.await.unwrap());
-    }
+/// Sends all of them, which are all answered with this status.
+async fn send_all(transport: &SharedTransport, requests: Vec<Request>, status: u16) -> Vec<Reply> {
+    let replies = latchkey_tests::send_all(transport, requests).await.unwrap();
+    assert!(replies.iter().all(|reply| reply.status() == status));
     replies
 }
 
@@ -238,9 +215,7 @@ async fn login_service() -> Vec<Value> {
     let pids = replicas.pids();
     let get =
         |url: Url, cookie: &str| Request::for_url(Method::Get, url).with_header("cookie", cookie.to_owned());
-    let cookie = |reply: &latchkey_transport::Reply| {
-        reply.header("set-cookie").unwrap().split(';').next().unwrap().to_owned()
-    };
+    let cookie = |reply: &Reply| reply.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
     let at = |number: usize, path: &str| {
         Url::parse(&format!("http://{}{path}", replicas.address(number % pids.len()))).unwrap()
     };

@@ -175,17 +175,3 @@ fn tell(news: News) {
         news => info!(?news, "token"),
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::Arguments;
-
-    #[test]
-    fn the_arguments_are_consistent_and_none_is_a_secret() {
-        let command = Arguments::command();
-        command.clone().debug_assert();
-        assert!(command.get_arguments().all(|argument| argument.get_long() != Some("token")));
-    }
-}

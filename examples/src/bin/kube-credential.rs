@@ -52,6 +52,8 @@ struct Arguments {
 }
 
 const EXAMPLES: &str = "\
+Examples:
+
 In ~/.kube/config:
   users:
   - name: me
@@ -241,25 +243,4 @@ async fn forget(arguments: &Arguments, place: &Place) -> Result<(), Failure> {
     }
     say(format_args!("The sign-in at {} is forgotten.", grant.issuer()));
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::Arguments;
-
-    #[test]
-    fn the_arguments_are_consistent() {
-        Arguments::command().debug_assert();
-    }
-
-    #[test]
-    fn no_secret_can_be_an_argument() {
-        let command = Arguments::command();
-        let names: Vec<_> = command.get_arguments().filter_map(|argument| argument.get_long()).collect();
-        for secret in ["client-secret", "code", "token", "password"] {
-            assert!(!names.contains(&secret), "--{secret}");
-        }
-    }
 }

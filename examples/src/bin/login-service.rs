@@ -126,17 +126,3 @@ async fn run(arguments: &Arguments) -> Result<(), Failure> {
     info!("stopped");
     Ok(())
 }
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::Arguments;
-
-    #[test]
-    fn the_arguments_are_consistent_and_none_is_a_secret() {
-        let command = Arguments::command();
-        command.clone().debug_assert();
-        assert!(command.get_arguments().all(|argument| argument.get_long() != Some("client-secret")));
-    }
-}

@@ -276,22 +276,3 @@ struct TokenTold {
     seconds_left: Option<u64>,
     from: &'static str,
 }
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::Arguments;
-
-    #[test]
-    fn the_arguments_are_consistent_and_none_is_a_secret() {
-        let command = Arguments::command();
-        command.clone().debug_assert();
-        for secret in ["token", "jwt", "id-token", "hub-token"] {
-            assert!(
-                command.get_arguments().all(|argument| argument.get_long() != Some(secret)),
-                "--{secret}"
-            );
-        }
-    }
-}

@@ -272,11 +272,6 @@ mod tests {
 
     use super::{Arguments, answer, written};
 
-    #[test]
-    fn the_arguments_are_consistent() {
-        Arguments::command().debug_assert();
-    }
-
     /// What stands between this and the end of the line.
     fn after<'a>(text: &'a str, begin: &str) -> impl Iterator<Item = &'a str> {
         text.lines().filter_map(move |line| line.trim().strip_prefix(begin)).map(str::trim)

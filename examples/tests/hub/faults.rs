@@ -6,10 +6,11 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use latchkey_tests::{Backend, behaviours};
+use latchkey_tests::{Backend, Browser, behaviours};
 use latchkey_transport::{Method, ReqwestTransport, Transport as _};
 use serde_json::{Value, json};
 
+use crate::hub::Server;
 use crate::stage::{Stage, give_token};
 
 behaviours! {
@@ -31,9 +32,12 @@ fn is_running(pid: u64) -> bool {
     Path::new(&format!("/proc/{pid}")).exists()
 }
 
-/// Has bob's spawn hang, and returns which process hangs.
-async fn begin_to_spawn_bob(stage: &Stage) -> u64 {
-    let [_, bob] = &stage.people;
+/// Has alice's server run and bob's spawn hang. Returns alice's browser, her server, and the process that hangs.
+async fn in_the_middle_of_a_spawn(stage: &Stage) -> (Browser, Server, u64) {
+    let [alice, bob] = &stage.people;
+    let browser = stage.hub.sign_in(alice).await;
+    stage.hub.sign_in(bob).await;
+    let server = stage.hub.started(alice).await;
     let file = stage.path("hanging");
     let _ = fs::remove_file(&file);
     stage.run(&format!("echo $$ > {0}.new; mv {0}.new {0}; exec sleep 600", file.display()));
@@ -41,17 +45,14 @@ async fn begin_to_spawn_bob(stage: &Stage) -> u64 {
     // Nobody answers it: the hub ends before.
     tokio::spawn(async move { ReqwestTransport::new().unwrap().send(request).await });
     until(stage, "bob's spawn does not begin", async || file.exists()).await;
-    fs::read_to_string(file).unwrap().trim().parse().unwrap()
+    (browser, server, fs::read_to_string(file).unwrap().trim().parse().unwrap())
 }
 
 async fn a_hub_that_crashes_in_the_middle_of_a_spawn_locks_nobody_out(backend: Backend) {
     let mut stage = Stage::take_turn(&backend).await;
     let stage = &mut *stage;
     let [alice, bob] = stage.people.clone();
-    let browser = stage.hub.sign_in(&alice).await;
-    stage.hub.sign_in(&bob).await;
-    let server = stage.hub.started(&alice).await;
-    let hanging = begin_to_spawn_bob(stage).await;
+    let (browser, server, hanging) = in_the_middle_of_a_spawn(stage).await;
     stage.hub.end("-KILL").await;
     assert!(is_running(server.pid) && is_running(hanging), "nobody was there to end them");
     // As whatever watches over the hub's services does; what hangs ends by itself.
@@ -77,10 +78,7 @@ async fn a_hub_that_is_restarted_in_the_middle_of_a_spawn_locks_nobody_out(backe
     let mut stage = Stage::take_turn(&backend).await;
     let stage = &mut *stage;
     let [alice, bob] = stage.people.clone();
-    let browser = stage.hub.sign_in(&alice).await;
-    stage.hub.sign_in(&bob).await;
-    let server = stage.hub.started(&alice).await;
-    let hanging = begin_to_spawn_bob(stage).await;
+    let (browser, server, hanging) = in_the_middle_of_a_spawn(stage).await;
     stage.hub.end("-TERM").await;
     // A hub that is told to end takes its servers with it, and what hangs as well.
     until(stage, "something lives on", async || !is_running(server.pid) && !is_running(hanging)).await;

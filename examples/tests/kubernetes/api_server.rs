@@ -13,9 +13,7 @@ use serde_json::json;
 use tempfile::TempDir;
 use tokio::process::Child;
 
-use crate::cluster::{
-    Done, GROUP, Reviewer, age, at_home, configure, done, home, opened, tokens, while_signing_in,
-};
+use crate::cluster::{Done, GROUP, Reviewer, age, at_home, configure, done, home, opened, while_signing_in};
 use crate::webapp::{AS_EVER, Pod};
 
 behaviours! {
@@ -122,8 +120,10 @@ const PODS: &str = "/api/v1/namespaces/default/pods";
 
 async fn a_forged_token_and_one_for_another_audience_are_unauthorized(backend: Backend) {
     let kubernetes = Kubernetes::start(backend).await;
-    let (one, other) =
-        (tokens(&kubernetes.backend, MANAGEMENT).await, tokens(&kubernetes.backend, READER).await);
+    let (one, other) = (
+        kubernetes.backend.tokens(MANAGEMENT).await.unwrap(),
+        kubernetes.backend.tokens(READER).await.unwrap(),
+    );
     let good = one.id_token.as_secret().expose_secret();
     assert_eq!(kubernetes.server.status(PODS, good).await, Some(200));
     let (claims, _) = good.rsplit_once('.').unwrap();

@@ -4,12 +4,11 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use latchkey_oidc_flow::{CallbackParams, Client, Provider, Tokens};
 use latchkey_tests::kubernetes::{ApiServer, Certificate, kubectl};
 use latchkey_tests::{Backend, Browser, Terminal, User};
-use latchkey_transport::{ReqwestTransport, SystemRandom};
+use latchkey_transport::ReqwestTransport;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
@@ -241,16 +240,4 @@ pub fn age(home: &Path) {
     let mut session = session(home);
     session["id_token"]["expires_at"] = json!(1);
     fs::write(kept(home).unwrap(), session.to_string()).unwrap();
-}
-
-/// Signs somebody in without a program of ours.
-pub async fn tokens(backend: &Backend, user: User) -> Tokens {
-    const REDIRECT_URI: &str = "http://localhost:8250/oidc/callback";
-    let provider = Provider::discover(&backend.issuer, backend.transport.clone()).await.unwrap();
-    let client = Client::new(provider, &*backend.client_id).with_secret(backend.client_secret.clone());
-    let login = client.authorize(REDIRECT_URI).begin(&mut SystemRandom, SystemTime::now()).unwrap();
-    let page = backend.sign_in(&login.url, user, REDIRECT_URI).await.unwrap();
-    let callback = CallbackParams::from_address(page.address.as_str()).unwrap();
-    let callback = login.pending.accept(&callback, SystemTime::now()).unwrap();
-    client.redeem(callback, SystemTime::now()).await.unwrap()
 }

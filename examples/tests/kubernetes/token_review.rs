@@ -9,7 +9,7 @@ use latchkey_transport::{Method, Reply, Request, Transport};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::cluster::{Reviewer, done, tokens, write_certificate};
+use crate::cluster::{Reviewer, done, write_certificate};
 
 behaviours! {
     a_person_has_the_name_and_the_groups_of_their_token,
@@ -57,7 +57,7 @@ async fn a_person_has_the_name_and_the_groups_of_their_token(backend: Backend) {
     for (user, groups) in
         [(READER, json!(["oidc:reader"])), (MANAGEMENT, json!(["oidc:management", "oidc:reader"]))]
     {
-        let tokens = tokens(&backend, user).await;
+        let tokens = backend.tokens(user).await.unwrap();
         // Opened for a program of ours, which is told so.
         let status = review(&reviewer, tokens.id_token.as_secret().expose_secret()).await;
         let name = format!("oidc:{}", user.name);
@@ -68,7 +68,7 @@ async fn a_person_has_the_name_and_the_groups_of_their_token(backend: Backend) {
 
 async fn a_forged_token_is_nobodys(backend: Backend) {
     let reviewer = Reviewer::start(&backend, &[]).await;
-    let (one, other) = (tokens(&backend, READER).await, tokens(&backend, MANAGEMENT).await);
+    let (one, other) = (backend.tokens(READER).await.unwrap(), backend.tokens(MANAGEMENT).await.unwrap());
     let (claims, _) = one.id_token.as_secret().expose_secret().rsplit_once('.').unwrap();
     let (_, signature) = other.id_token.as_secret().expose_secret().rsplit_once('.').unwrap();
     let status = review(&reviewer, &format!("{claims}.{signature}")).await;
@@ -77,7 +77,7 @@ async fn a_forged_token_is_nobodys(backend: Backend) {
 
 async fn a_token_for_another_audience_is_nobodys(backend: Backend) {
     let reviewer = Reviewer::start(&backend, &[]).await;
-    let tokens = tokens(&backend, READER).await;
+    let tokens = backend.tokens(READER).await.unwrap();
     // The access token is from the same provider and signed with the same key.
     let status = review(&reviewer, tokens.access_token.expose_secret()).await;
     assert_eq!(status["authenticated"], false, "{status}");

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::sync::Arc;
 use std::time::Duration;
 
 use latchkey_testbed::{Fault, Target};
@@ -12,7 +11,7 @@ use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::process::Command;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use url::Url;
@@ -110,39 +109,22 @@ async fn a_provider_that_is_down_is_told_and_waited_for(backend: Backend) {
     assert_eq!((page.status, page.address.path()), (200, "/"), "{}", page.html);
 }
 
-/// As many requests are on their way at a time; as many sign-ins as wanted are under way.
-const IN_FLIGHT: usize = 50;
-
-/// Sends all of them, and returns the answers in their order.
-async fn send_all(replicas: &Arc<Replicas>, requests: Vec<Request>) -> Vec<Reply> {
-    let places = Arc::new(Semaphore::new(IN_FLIGHT));
-    let sent: Vec<_> = requests
-        .into_iter()
-        .map(|request| {
-            let (replicas, places) = (Arc::clone(replicas), Arc::clone(&places));
-            tokio::spawn(async move {
-                let _place = places.acquire().await.unwrap();
-                replicas.ask(request.with_time_limit(PATIENCE * 5)).await
-            })
-        })
-        .collect();
-    let mut replies = Vec::new();
-    for reply in sent {
-        replies.push(reply.await.unwrap());
-    }
-    replies
+/// Sends all of them, each on a connection of its own: one that is kept may end just as it is used again.
+async fn send_all(replicas: &Replicas, requests: impl Iterator<Item = Request>) -> Vec<Reply> {
+    let requests = requests.map(|request| request.with_header("connection", "close"));
+    latchkey_tests::send_all(&replicas.transport, requests).await.unwrap()
 }
 
 async fn many_people_sign_in_at_the_same_time(backend: Backend) {
     let count: usize = std::env::var("LATCHKEY_LOGINS").map_or(200, |count| count.parse().unwrap());
-    let replicas = Arc::new(Replicas::new(&backend).await);
+    let replicas = Replicas::new(&backend).await;
     let get =
         |url: Url, cookie: &str| Request::for_url(Method::Get, url).with_header("cookie", cookie.to_owned());
     let cookie_of = |reply: &Reply, status: u16| {
         assert_eq!(reply.status(), status, "{}", String::from_utf8_lossy(reply.body()));
         reply.header("set-cookie").unwrap().split(';').next().unwrap().to_owned()
     };
-    let begun = send_all(&replicas, (0..count).map(|_| get(replicas.url("/login"), "a=b")).collect()).await;
+    let begun = send_all(&replicas, (0..count).map(|_| get(replicas.url("/login"), "a=b"))).await;
     assert_eq!(replicas.kept().await.len(), count, "all are under way");
     let browsers: Vec<_> = begun.iter().map(|login| cookie_of(login, 303)).collect();
     let callbacks: Vec<_> = begun
@@ -156,16 +138,14 @@ async fn many_people_sign_in_at_the_same_time(backend: Backend) {
         })
         .collect();
     let pairs = || callbacks.iter().cloned().zip(&browsers);
-    let ended =
-        send_all(&replicas, pairs().map(|(callback, browser)| get(callback, browser)).collect()).await;
+    let ended = send_all(&replicas, pairs().map(|(callback, browser)| get(callback, browser))).await;
     let sessions: Vec<_> = ended.iter().map(|callback| cookie_of(callback, 303)).collect();
     let mut distinct = sessions.clone();
     distinct.sort_unstable();
     distinct.dedup();
     assert_eq!(distinct.len(), count);
     // Each is who they are.
-    let seen =
-        send_all(&replicas, sessions.iter().map(|session| get(replicas.url("/me"), session)).collect()).await;
+    let seen = send_all(&replicas, sessions.iter().map(|session| get(replicas.url("/me"), session))).await;
     let people: Vec<Value> = seen.iter().map(|me| serde_json::from_slice(me.body()).unwrap()).collect();
     for (number, person) in people.iter().enumerate() {
         assert_eq!(person["subject"], people[number % 2]["subject"], "{number}");

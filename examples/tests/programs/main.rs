@@ -3,6 +3,7 @@
 #![expect(unreachable_pub, reason = "the modules of a test are for each other")]
 #![expect(clippy::panic, reason = "a test ends where something unexpected happens")]
 
+mod arguments;
 mod clocks;
 mod disk;
 mod doctor;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         ways::behaviours(),
         doctor::behaviours(),
         doctor_fixes::behaviours(),
+        arguments::behaviours(),
         disk::behaviours(),
         environment::behaviours(),
         faults::behaviours(),
