@@ -53,18 +53,23 @@ def configure(c, command, patience=40):
             answer, environment = {"stop": BROKEN}, None
         if environment is None:
             raise _page(spawner, answer["stop"])
+        # Kept here alone: an operator's own variables are none of what was handed over.
+        spawner._notebook_token = environment.get("NOTEBOOK_VAULT_TOKEN")
         for note in answer["start"]["notes"]:
             spawner.log.warning("%s is started without what it usually gets: %s", spawner._log_name, note)
         # A new dict: the old one may be every spawner's. A spawner is for one start, also after one that failed.
         spawner.environment = {**spawner.environment, **environment}
 
     async def post_stop(spawner):
+        # A hub that was restarted since does not have it any more, and it ends by itself.
+        token = spawner.__dict__.pop("_notebook_token", None)
         others = (other for other in spawner.user.spawners.values() if other is not spawner)
-        if _is_kubespawner(spawner) or any(other.active for other in others):
+        is_last = not any(other.active for other in others)
+        if token is None and (_is_kubespawner(spawner) or not is_last):
             # There is no file, or another server of the person needs it.
             return
         try:
-            question = {"user": spawner.user.name, "purpose": "stopped"}
+            question = {"user": spawner.user.name, "purpose": "stopped", "is_last": is_last, "notebook_token": token}
             await asyncio.wait_for(_answer(command, question), min(patience, 10))
         except Exception as error:
             spawner.log.error("hub-spawn does not clear up after %s: %r", spawner._log_name, error)

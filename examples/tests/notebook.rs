@@ -6,14 +6,13 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{ExitCode, Stdio};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use latchkey_oidc_flow::{CallbackParams, Client, Provider};
 use latchkey_testbed::Lifetimes;
 use latchkey_tests::{
     Backend, Fault, Misbehaviour, Place, PlayedHub, READER, Site, Span, Target, behaviours, run,
 };
-use latchkey_transport::{Method, SystemRandom};
+use latchkey_transport::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
@@ -46,6 +45,8 @@ behaviours! {
     a_missing_scope_is_told_with_the_lines_that_set_it,
     a_hub_that_is_elsewhere_is_never_asked_in_the_clear,
     the_vault_token_is_given_back_after_an_error_too,
+    #[not_on(Place::Real, "the real server counts no calls")]
+    a_secret_costs_the_vault_three_calls,
     a_wrong_role_is_told,
     what_is_no_token_is_told_without_a_word_of_it,
     a_periodic_token_is_kept_beyond_its_life,
@@ -167,14 +168,7 @@ impl Notebook {
 }
 
 async fn sign_in(backend: &Backend) -> String {
-    const REDIRECT_URI: &str = "http://localhost:8250/oidc/callback";
-    let provider = Provider::discover(&backend.issuer, backend.transport.clone()).await.unwrap();
-    let client = Client::new(provider, &*backend.client_id).with_secret(backend.client_secret.clone());
-    let login = client.authorize(REDIRECT_URI).begin(&mut SystemRandom, SystemTime::now()).unwrap();
-    let page = backend.sign_in(&login.url, READER, REDIRECT_URI).await.unwrap();
-    let callback = CallbackParams::from_address(page.address.as_str()).unwrap();
-    let callback = login.pending.accept(&callback, SystemTime::now()).unwrap();
-    let tokens = client.redeem(callback, SystemTime::now()).await.unwrap();
+    let tokens = backend.tokens(READER).await.unwrap();
     // Opened to be given to a program of ours.
     tokens.id_token.as_secret().expose_secret().to_owned()
 }
@@ -344,6 +338,25 @@ async fn the_vault_token_is_given_back_after_an_error_too(backend: Backend) {
     if notebook.backend.place != Place::Real {
         assert_eq!(accessors(&notebook.backend).await.len(), before.len());
     }
+}
+
+/// The figure is in the README.
+async fn a_secret_costs_the_vault_three_calls(backend: Backend) {
+    let notebook = Notebook::new(backend).await;
+    let token = notebook.fine().await;
+    let world = notebook.backend.world();
+    let before = world.requests().len();
+    notebook.run(&token, None, &[]).await.assert_success(&[]);
+    let calls = world.requests().split_off(before).into_iter().map(|call| call.path);
+    // Vault itself asks the provider for its keys.
+    let calls: Vec<_> = calls.filter(|path| path.starts_with("/v1/")).collect();
+    let Site { kv, jwt, .. } = &notebook.site;
+    let expected = [
+        format!("/v1/auth/{jwt}/login"),
+        format!("/v1/{kv}/data/team/app"),
+        "/v1/auth/token/revoke-self".to_owned(),
+    ];
+    assert_eq!(calls, expected);
 }
 
 async fn a_wrong_role_is_told(backend: Backend) {

@@ -1,18 +1,18 @@
 //! `hub-spawn`: what a hub asks before it starts somebody's server.
 
-use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
+use std::{io, mem};
 
 use clap::Parser;
 use latchkey_examples::hub_spawn::{
     Accounts, Asked, Config, Handed, Purpose, SignIn, SignedIn, Start, UsersConfig, hand_over, remove_for,
-    write_done, write_for, write_start, write_stop,
+    take_back, write_done, write_for, write_start, write_stop,
 };
 use latchkey_examples::logging::LogFormat;
 use latchkey_examples::{Exit, Failure, finish, help_after, output};
-use latchkey_jupyterhub_auth::{Page, Reason, UnixName, UnixUser};
+use latchkey_jupyterhub_auth::{EnvironmentProblem, Page, Reason, UnixName, UnixUser};
 use tracing::{error, warn};
 
 /// The name of the file with the secret, in the person's folder.
@@ -62,7 +62,7 @@ async fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = Config::read(&arguments.config)?;
     let asked = Asked::read(io::stdin().lock())?;
     if asked.purpose == Purpose::Stopped {
-        return stopped(arguments, &config, &asked);
+        return stopped(arguments, &config, &asked).await;
     }
     match answer(arguments, &config, &asked).await? {
         _ if arguments.dry_run => Ok(()),
@@ -117,9 +117,8 @@ async fn answer(
         },
     };
 
-    let unusable = |problem| Failure::of(Exit::Refused, &problem).while_doing("the server's environment");
     if let Some(token) = token.as_deref().filter(|_| config.hand_over_id_token) {
-        start.environment = start.environment.with_id_token(token.as_secret()).map_err(unusable)?;
+        start.environment = start.environment.with_id_token(token.as_secret()).map_err(|it| unusable(&it))?;
     }
     let Some(vault) = &config.vault else { return Ok(Ok(start)) };
     if arguments.dry_run {
@@ -127,31 +126,42 @@ async fn answer(
         return Ok(Ok(start));
     }
     let to_vault = vault.transport(&config.provider, &to_provider)?;
-    let token = token.as_deref();
-    let handed = hand_over(vault, to_vault, &asked.user, token, start.environment, limit).await;
-    let Handed { environment, file, without } = match handed {
+    let before = mem::take(&mut start.environment);
+    let handed = hand_over(vault, to_vault.clone(), &asked.user, token.as_deref(), before, limit).await;
+    let Handed { environment, own_token, file, without } = match handed {
         Ok(handed) => handed,
         Err(page) => return Ok(Err(page)),
     };
     start.environment = environment;
     start.notes.extend(without.map(Reason::code));
     if let (Some(content), Some((user, users))) = (file, user) {
-        match write_for(&user, &users.runtime, SECRET_FILE, &content) {
-            Ok(path) => {
-                start.environment = start.environment.with_secret_file(&path).map_err(unusable)?;
+        let Some(path) = secret_file(&user, users, &content) else {
+            if let Some(token) = own_token {
+                take_back(vault, to_vault, &token).await;
             }
-            Err(error) => {
-                error!(
-                    %error,
-                    runtime = %users.runtime.display(),
-                    hint = "make room there, and let nobody else write to the folder",
-                    "the secret's file is not written"
-                );
-                return Ok(Err(Page::new(Reason::FileNotWritten)));
-            }
-        }
+            return Ok(Err(Page::new(Reason::FileNotWritten)));
+        };
+        start.environment = start.environment.with_secret_file(&path).map_err(|it| unusable(&it))?;
     }
     Ok(Ok(start))
+}
+
+fn unusable(problem: &EnvironmentProblem) -> Failure {
+    Failure::of(Exit::Refused, problem).while_doing("the server's environment")
+}
+
+/// Writes the secret where the person alone reads it. That it cannot be is told to the log.
+fn secret_file(user: &UnixUser, users: &UsersConfig, content: &[u8]) -> Option<PathBuf> {
+    write_for(user, &users.runtime, SECRET_FILE, content)
+        .inspect_err(|error| {
+            error!(
+                %error,
+                runtime = %users.runtime.display(),
+                hint = "make room there, and let nobody else write to the folder",
+                "the secret's file is not written"
+            );
+        })
+        .ok()
 }
 
 /// Returns the person's Unix user, who is there from here on.
@@ -207,42 +217,35 @@ async fn unix_user(
     Ok(Ok(user))
 }
 
-/// Takes away what a server was handed as a file. Whose it is this machine knows; a sign-in may be over by now.
-fn stopped(arguments: &Arguments, config: &Config, asked: &Asked) -> Result<(), Failure> {
-    if let Some(users) = &config.users
-        && let Ok(name) = UnixName::new(&asked.user)
-        && let Some(uid) = Accounts::uid_of(&name)?
-    {
-        let folder = users.runtime.join(uid.to_string());
-        plan(arguments, "file", &format!("to remove {}", folder.join(SECRET_FILE).display()))?;
+/// Takes back what a server was handed: the token, and with the person's last server the file.
+async fn stopped(arguments: &Arguments, config: &Config, asked: &Asked) -> Result<(), Failure> {
+    // First what nothing can hold up.
+    let removed = if asked.is_last { remove_file(arguments, config, asked) } else { Ok(()) };
+    if let (Some(vault), Some(token)) = (&config.vault, &asked.notebook_token) {
+        plan(arguments, "vault", &format!("to give the token back at {}", vault.address))?;
         if !arguments.dry_run {
-            remove_for(uid, &users.runtime, SECRET_FILE)
-                .map_err(|error| Failure::from(error).while_doing(&folder.display().to_string()))?;
+            let transport = vault.transport(&config.provider, &config.provider.transport()?)?;
+            take_back(vault, transport, token).await;
         }
     }
+    removed?;
     if arguments.dry_run { Ok(()) } else { write_done() }
+}
+
+/// Removes the file with the secret. Whose it is this machine knows; a sign-in may be over by now.
+fn remove_file(arguments: &Arguments, config: &Config, asked: &Asked) -> Result<(), Failure> {
+    let (Some(users), Ok(name)) = (&config.users, UnixName::new(&asked.user)) else { return Ok(()) };
+    let Some(uid) = Accounts::uid_of(&name)? else { return Ok(()) };
+    let folder = users.runtime.join(uid.to_string());
+    plan(arguments, "file", &format!("to remove {}", folder.join(SECRET_FILE).display()))?;
+    if arguments.dry_run {
+        return Ok(());
+    }
+    remove_for(uid, &users.runtime, SECRET_FILE)
+        .map_err(|error| Failure::from(error).while_doing(&folder.display().to_string()))
 }
 
 /// In a dry run, says what there is to a question.
 fn plan(arguments: &Arguments, question: &str, text: &str) -> Result<(), Failure> {
     if arguments.dry_run { output::print(format!("{question:<8}  {text}\n").as_bytes()) } else { Ok(()) }
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::Arguments;
-
-    #[test]
-    fn the_arguments_are_consistent_and_none_is_a_secret() {
-        let command = Arguments::command();
-        command.clone().debug_assert();
-        for secret in ["token", "client-secret", "auth-state"] {
-            assert!(
-                command.get_arguments().all(|argument| argument.get_long() != Some(secret)),
-                "--{secret}"
-            );
-        }
-    }
 }

@@ -24,6 +24,12 @@ pub struct Asked {
     /// What it is asked for.
     #[serde(default)]
     pub purpose: Purpose,
+    /// Whether the server that has stopped was the person's last one: the file with the secret goes with it.
+    #[serde(default = "yes")]
+    pub is_last: bool,
+    /// The token of Vault of their own that it was handed.
+    #[serde(default)]
+    pub notebook_token: Option<Secret>,
     /// Whether `KubeSpawner` starts the server.
     #[serde(default)]
     is_kubespawner: bool,
@@ -38,8 +44,12 @@ pub enum Purpose {
     Spawn,
     /// Look whether the person is still signed in, and keep their tokens fresh.
     Refresh,
-    /// The last server of the person has stopped: take away what it was handed as a file.
+    /// A server of the person has stopped: take back what it was handed.
     Stopped,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl Asked {
@@ -188,6 +198,7 @@ mod tests {
         let asked = Asked::read(&br#"{"user": "alice", "auth_state": null}"#[..]).unwrap();
         assert!(asked.auth_state.is_none());
         assert_eq!((asked.purpose, asked.carrier()), (Purpose::Spawn, Carrier::Process));
+        assert!(asked.is_last && asked.notebook_token.is_none());
         let kube = Asked::read(
             &br#"{"user": "alice", "auth_state": {}, "is_kubespawner": true, "purpose": "refresh"}"#[..],
         )

@@ -14,4 +14,4 @@ pub use config::{Config, OwnToken, ProviderConfig, SecretConfig, UsersConfig, Va
 pub use message::{Asked, Purpose, Refreshed, Start, write_done, write_refreshed, write_start, write_stop};
 pub use runtime_file::{remove_for, write_for};
 pub use sign_in::{SignIn, SignedIn};
-pub use vault::{Handed, hand_over};
+pub use vault::{Handed, hand_over, take_back};

@@ -6,7 +6,7 @@ use latchkey_jupyterhub_auth::{EnvironmentProblem, Page, Reason, ServerEnvironme
 use latchkey_oidc_flow::VerifiedIdToken;
 use latchkey_transport::{Secret, SharedTransport};
 use latchkey_vault_client::secret_store::{Layout, UserName, UserTokens};
-use latchkey_vault_client::{Error, LoginProblem, Read, Vault};
+use latchkey_vault_client::{Error, LoginProblem, Read, Token, Vault};
 use tokio::time::timeout;
 use tracing::{error, warn};
 use zeroize::Zeroizing;
@@ -15,10 +15,15 @@ use super::{OwnToken, SecretConfig, VaultConfig, WhenDown};
 use crate::token_file::read_token;
 use crate::{Failure, content};
 
+/// How long a stop waits for a Vault that takes a token back.
+const TAKEN_BACK_WITHIN: Duration = Duration::from_secs(5);
+
 /// What was got.
 pub struct Handed {
     /// The variables, with these added.
     pub environment: ServerEnvironment,
+    /// The person's own token, which is among the variables: to be given back where the server is not started after all.
+    pub own_token: Option<Secret>,
     /// The secret that goes into a file.
     pub file: Option<Zeroizing<Vec<u8>>>,
     /// What the server goes without.
@@ -49,9 +54,33 @@ pub async fn hand_over(
         }
     };
     if problem.0 == Reason::VaultDown && config.when_down == WhenDown::Start {
-        return Ok(Handed { environment: before, file: None, without: Some(Reason::VaultDown) });
+        let without = Some(Reason::VaultDown);
+        return Ok(Handed { environment: before, own_token: None, file: None, without });
     }
     Err(Page::new(problem.0))
+}
+
+/// Gives a person's own token back, when the server has stopped that it was made for, or is not started after all. Every such
+/// token may revoke itself: the hub's needs no right for that. Where it cannot be it ends by itself, and nobody waits for it.
+pub async fn take_back(config: &VaultConfig, transport: SharedTransport, token: &Secret) {
+    let vault = Vault::new(config.address.clone(), transport);
+    match vault.with_namespace(config.namespace.as_deref().unwrap_or_default()) {
+        Ok(vault) => give_back(&vault, token).await,
+        Err(error) => not_given_back(Failure::from(error).message()),
+    }
+}
+
+async fn give_back(vault: &Vault, token: &Secret) {
+    let revoked = async { vault.with_token(&Token::new(token.clone())?).token().revoke_self().await };
+    match timeout(TAKEN_BACK_WITHIN, revoked).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => not_given_back(Failure::from(error).message()),
+        Err(_) => not_given_back("Vault does not answer in time"),
+    }
+}
+
+fn not_given_back(problem: &str) {
+    warn!(problem, "the person's own token of Vault is not given back and ends by itself");
 }
 
 /// Told to the log already.
@@ -95,10 +124,11 @@ async fn get(
     environment: ServerEnvironment,
 ) -> Result<Handed, Problem> {
     let vault = vault.with_namespace(config.namespace.as_deref().unwrap_or_default())?;
-    let mut handed =
-        Handed { environment: environment.with_vault_address(&config.address)?, file: None, without: None };
+    let environment = environment.with_vault_address(&config.address)?;
     // Nothing of Vault is handed over for somebody who is not proven to be there.
-    let Some(token) = token else { return Ok(handed) };
+    let Some(token) = token else {
+        return Ok(Handed { environment, own_token: None, file: None, without: None });
+    };
     let own = async {
         match &config.own_token {
             Some(own) => own_token(&vault, own, user).await.map(Some),
@@ -113,10 +143,25 @@ async fn get(
     };
     // Side by side, and both to their end: what is logged in is logged out.
     let (own, secret) = tokio::join!(own, secret);
-    if let Some(own) = own? {
-        handed.environment = handed.environment.with_notebook_token(&own)?;
+    let own = own?;
+    let handed = secret.and_then(|secret| put_together(environment, own.clone(), secret));
+    if let (Err(_), Some(own)) = (&handed, &own) {
+        give_back(&vault, own).await;
     }
-    if let Some((secret, bytes)) = secret? {
+    handed
+}
+
+/// Puts what was got where the server finds it.
+fn put_together(
+    environment: ServerEnvironment,
+    own_token: Option<Secret>,
+    secret: Option<(&SecretConfig, Zeroizing<Vec<u8>>)>,
+) -> Result<Handed, Problem> {
+    let mut handed = Handed { environment, own_token, file: None, without: None };
+    if let Some(own) = &handed.own_token {
+        handed.environment = handed.environment.with_notebook_token(own)?;
+    }
+    if let Some((secret, bytes)) = secret {
         if secret.variable {
             // Opened to be a variable, which holds text alone.
             let text = std::str::from_utf8(&bytes).map_err(|_| {

@@ -47,12 +47,14 @@ async fn a_disk_that_is_full_stops_the_spawn_and_leaves_nothing_half_written(bac
     let mut filling = File::create(run.join("filling")).unwrap();
     while filling.write_all(&[0; 1024]).is_ok() {}
     drop(filling);
+    let before = stage.people_tokens().await;
     for _ in 0..2 {
         let (status, message) = stage.hub.refused(alice).await;
         assert_eq!(status, 503, "{message} {}", stage.hub.told());
         assert!(message.contains("the disk of this hub is full"), "{message}");
         assert_eq!(fs::read_dir(stage.runtime(alice)).unwrap().count(), 0, "nothing is half written");
     }
+    assert_eq!(stage.people_tokens().await, before, "nobody has the tokens that were made for it");
     let log = stage.hub.told();
     assert!(log.contains("the secret's file is not written") && log.contains("No space left"), "{log}");
     fs::remove_file(run.join("filling")).unwrap();

@@ -1,12 +1,14 @@
 //! `hub-spawn` by itself, asked as a hub asks it.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use latchkey_oidc_flow::{CallbackParams, Client, Provider};
-use latchkey_tests::{Backend, Misbehaviour, Place, READER, Site, Span, behaviours};
-use latchkey_transport::{Method, Request, Secret, SystemRandom, Transport as _};
+use latchkey_tests::{Backend, Misbehaviour, NOWHERE, Place, READER, Site, Span, behaviours};
+use latchkey_transport::{Method, Request, Secret, Transport as _};
+use latchkey_vault_client::secret_store::{Layout, Terms, UserTokens};
+use latchkey_vault_client::{Token, Vault};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
@@ -30,6 +32,10 @@ behaviours! {
     #[not_on(Place::Real, LIES)]
     a_token_of_another_time_names_the_clock,
     what_was_handed_over_as_a_file_is_taken_away_without_a_sign_in,
+    a_persons_own_token_is_given_back_when_its_server_has_stopped,
+    a_persons_own_token_is_given_back_where_the_server_is_not_started_after_all,
+    #[not_on(Place::Real, "the real server counts no calls")]
+    a_server_costs_the_vault_four_calls_and_one_when_it_stops,
     a_provider_that_is_down_stops_the_start_or_is_done_without,
     a_vault_that_is_down_stops_the_start_or_is_done_without,
     servers_that_never_answer_are_not_waited_for,
@@ -76,15 +82,8 @@ impl Done {
 impl Asker {
     /// Signs the person in at the hub.
     async fn new(backend: Backend) -> Self {
-        const REDIRECT_URI: &str = "http://localhost:8250/oidc/callback";
         let site = backend.site().await.unwrap();
-        let provider = Provider::discover(&backend.issuer, backend.transport.clone()).await.unwrap();
-        let client = Client::new(provider, &*backend.client_id).with_secret(backend.client_secret.clone());
-        let login = client.authorize(REDIRECT_URI).begin(&mut SystemRandom, SystemTime::now()).unwrap();
-        let page = backend.sign_in(&login.url, READER, REDIRECT_URI).await.unwrap();
-        let callback = CallbackParams::from_address(page.address.as_str()).unwrap();
-        let callback = login.pending.accept(&callback, SystemTime::now()).unwrap();
-        let tokens = client.redeem(callback, SystemTime::now()).await.unwrap();
+        let tokens = backend.tokens(READER).await.unwrap();
         // Opened for a program that is told so, as a hub tells it.
         let state = json!({
             "id_token": tokens.id_token.as_secret().expose_secret(),
@@ -325,6 +324,137 @@ async fn what_was_handed_over_as_a_file_is_taken_away_without_a_sign_in(backend:
         assert_eq!((done.code, done.lines.as_slice()), (Some(0), &[json!({"done": null})][..]), "{done:?}");
     }
     assert!(own.join("other").exists());
+}
+
+/// How many tokens of people there are that this role gave.
+async fn tokens_of(backend: &Backend, role: &str) -> usize {
+    let list = backend.admin(Method::List, "auth/token/accessors", Value::Null).await.unwrap();
+    let mut count = 0;
+    for accessor in list["data"]["keys"].as_array().unwrap() {
+        let body = json!({"accessor": accessor});
+        // One that went away since the list was made is none.
+        let found = backend.admin(Method::Post, "auth/token/lookup-accessor", body).await.unwrap_or_default();
+        count += usize::from(found["data"]["path"] == format!("auth/token/create/{role}"));
+    }
+    count
+}
+
+impl Asker {
+    /// Sets up what an operator does once, and returns the settings with a token of the person's own, and the role's name.
+    async fn with_own_tokens(&self) -> (String, String) {
+        let Self { backend, folder, .. } = self;
+        let role = backend.unique("users");
+        let root = Vault::new(backend.vault_address.clone(), backend.transport.clone())
+            .with_token(&Token::new(backend.root.clone()).unwrap());
+        let tokens = UserTokens::new(root, Layout::default());
+        tokens.prepare_role(&role, &Terms::default()).await.unwrap();
+        let (policy, file) = (backend.unique("hub"), folder.path().join("vault-token"));
+        let rules = json!({"policy": UserTokens::issuer_policy(&role).unwrap()});
+        backend.admin(Method::Put, &format!("sys/policies/acl/{policy}"), rules).await.unwrap();
+        let request = json!({"policies": [policy], "no_default_policy": true, "period": "300s"});
+        let made = backend.admin(Method::Post, "auth/token/create", request).await.unwrap();
+        fs::write(&file, made["auth"]["client_token"].as_str().unwrap()).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        let own = format!("[vault.own_token]\nrole = \"{role}\"\ntoken_file = \"{}\"\n", file.display());
+        (format!("{}\n{own}", self.settings(&[])), role)
+    }
+
+    /// Tells of a stop, which nothing holds up, and returns what was said.
+    async fn stopped(&self, settings: &str, token: &str, is_last: bool) -> String {
+        let question =
+            json!({"user": "root", "purpose": "stopped", "is_last": is_last, "notebook_token": token});
+        let done = self.ask(settings, &question, &[]).await;
+        assert_eq!((done.code, done.lines.as_slice()), (Some(0), &[json!({"done": null})][..]), "{done:?}");
+        assert!(!done.stderr.contains(token), "the token is in the log");
+        done.stderr
+    }
+}
+
+async fn a_persons_own_token_is_given_back_when_its_server_has_stopped(backend: Backend) {
+    let asker = Asker::new(backend).await;
+    let (settings, role) = asker.with_own_tokens().await;
+    let runtime = asker.folder.path().join("run");
+    let users = format!("{settings}\n[users]\nruntime = \"{}\"\n", runtime.display());
+    fs::create_dir_all(runtime.join("0")).unwrap();
+    let file = runtime.join("0/vault-secret");
+    fs::write(&file, "x").unwrap();
+    let mut own = Vec::new();
+    for _ in 0..3 {
+        let done = asker.ask(&settings, &asker.question(), &[]).await;
+        own.push(done.environment()["NOTEBOOK_VAULT_TOKEN"].as_str().unwrap().to_owned());
+    }
+    let dry = json!({"user": "root", "purpose": "stopped", "notebook_token": own[0]});
+    let told = asker.ask(&users, &dry, &["--dry-run"]).await;
+    assert!(told.stdout.contains("vault     to give the token back at http"), "{told:?}");
+    assert_eq!(tokens_of(&asker.backend, &role).await, 3);
+
+    // Another server of the person needs the file, and has a token of its own.
+    assert_eq!(asker.stopped(&users, &own[0], false).await, "");
+    assert_eq!((tokens_of(&asker.backend, &role).await, file.exists()), (2, true));
+    assert_eq!(asker.stopped(&users, &own[1], true).await, "");
+    assert_eq!((tokens_of(&asker.backend, &role).await, file.exists()), (1, false));
+
+    // One that has ended by itself, and a Vault that is down, or says nothing.
+    let warned = "is not given back and ends by itself";
+    assert!(asker.stopped(&users, &own[1], true).await.contains(warned));
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let silent = format!("http://{}", silent.local_addr().unwrap());
+    let address = asker.backend.vault_address.to_string();
+    for elsewhere in [NOWHERE, &silent] {
+        fs::write(&file, "x").unwrap();
+        let said = asker.stopped(&users.replace(&address, elsewhere), &own[2], true).await;
+        assert!(said.contains(warned) && !file.exists(), "{said}");
+    }
+    assert_eq!(tokens_of(&asker.backend, &role).await, 1);
+}
+
+async fn a_persons_own_token_is_given_back_where_the_server_is_not_started_after_all(backend: Backend) {
+    let asker = Asker::new(backend).await;
+    let (settings, role) = asker.with_own_tokens().await;
+    for (usual, other) in [("role = \"default\"", "role = \"nobody\""), ("/team/app", "/team/none")] {
+        let wrong = settings.replacen(usual, other, 1);
+        assert_ne!(wrong, settings);
+        asker.ask(&wrong, &asker.question(), &[]).await.assert_stopped(403, "vault_refused");
+        assert_eq!(tokens_of(&asker.backend, &role).await, 0, "{other}");
+    }
+    asker.ask(&settings, &asker.question(), &[]).await.environment();
+    assert_eq!(tokens_of(&asker.backend, &role).await, 1);
+}
+
+/// The figures are in the README.
+async fn a_server_costs_the_vault_four_calls_and_one_when_it_stops(backend: Backend) {
+    let asker = Asker::new(backend).await;
+    let (settings, role) = asker.with_own_tokens().await;
+    let world = asker.backend.world().clone();
+    let calls = |before: usize| {
+        let calls =
+            world.requests().split_off(before).into_iter().filter(|call| call.path.starts_with("/v1/"));
+        let mut calls: Vec<_> = calls.map(|call| format!("{} {}", call.method, call.path)).collect();
+        calls.sort_unstable();
+        calls
+    };
+    let before = world.requests().len();
+    let start = asker.ask(&settings, &asker.question(), &[]).await;
+    let (kv, jwt) = (&asker.site.kv, &asker.site.jwt);
+    let mut expected = [
+        format!("POST /v1/auth/token/create/{role}"),
+        format!("POST /v1/auth/{jwt}/login"),
+        format!("GET /v1/{kv}/data/team/app"),
+        "POST /v1/auth/token/revoke-self".to_owned(),
+    ];
+    expected.sort_unstable();
+    assert_eq!(calls(before), expected);
+
+    // While it runs the hub asks the provider alone.
+    let before = world.requests().len();
+    let mut question = asker.question();
+    question["purpose"] = json!("refresh");
+    asker.ask(&settings, &question, &[]).await;
+    assert_eq!(calls(before), Vec::<String>::new());
+
+    let own = start.environment()["NOTEBOOK_VAULT_TOKEN"].as_str().unwrap();
+    asker.stopped(&settings, own, true).await;
+    assert_eq!(calls(before), ["POST /v1/auth/token/revoke-self"]);
 }
 
 async fn a_provider_that_is_down_stops_the_start_or_is_done_without(backend: Backend) {

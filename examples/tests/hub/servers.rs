@@ -24,6 +24,7 @@ behaviours! {
     a_second_start_changes_nothing_and_what_was_handed_over_before_is_gone,
     a_start_that_failed_leaves_nothing_to_the_next_one,
     the_file_with_the_secret_is_there_as_long_as_a_server_of_the_person_is,
+    the_token_of_a_server_is_given_back_when_it_stops_and_nothing_holds_the_stop_up,
     a_policy_for_each_person_opens_their_store_and_no_other,
     a_group_that_the_provider_tells_is_the_persons_and_may_be_shared,
     somebody_called_like_a_system_account_does_not_get_it,
@@ -148,6 +149,44 @@ async fn the_file_with_the_secret_is_there_as_long_as_a_server_of_the_person_is(
     assert!(!Path::new(&file).exists(), "{}", stage.hub.told());
     assert_eq!(fs::read_to_string(&of_bob).unwrap(), SECRET);
     stage.hub.stop(bob).await;
+}
+
+async fn the_token_of_a_server_is_given_back_when_it_stops_and_nothing_holds_the_stop_up(backend: Backend) {
+    let stage = Stage::take_turn(&backend).await;
+    let [alice, bob] = &stage.people;
+    stage.hub.sign_in(alice).await;
+    stage.hub.sign_in(bob).await;
+    let status_of =
+        async |token: &str| stage.call(token, Method::Get, "auth/token/lookup-self", Value::Null).await.0;
+    let own = |server: &Server| server.variable("NOTEBOOK_VAULT_TOKEN").unwrap();
+    let of_bob = own(&stage.hub.started(bob).await);
+    let first = own(&stage.hub.started(alice).await);
+    assert_eq!((status_of(&first).await, status_of(&of_bob).await), (200, 200));
+    stage.hub.stop(alice).await;
+    assert_eq!((status_of(&first).await, status_of(&of_bob).await), (403, 200), "{}", stage.hub.told());
+
+    // A server that does not come up leaves none, either.
+    stage.mark("broken-servers", true);
+    let before = stage.people_tokens().await;
+    stage.hub.refused(alice).await;
+    assert_eq!(stage.people_tokens().await, before);
+    stage.mark("broken-servers", false);
+
+    // A Vault that is sealed is not waited for.
+    let second = own(&stage.hub.started(alice).await);
+    stage.vault.seal().await.unwrap();
+    stage.hub.stop(alice).await;
+    assert_eq!(fs::read_dir(stage.runtime(alice)).unwrap().count(), 0, "the file is gone all the same");
+    assert!(stage.hub.told().contains("is not given back and ends by itself"), "{}", stage.hub.told());
+    stage.vault.unseal().await.unwrap();
+    assert_eq!((status_of(&second).await, status_of(&of_bob).await), (200, 200));
+    stage.hub.started(alice).await;
+    stage.hub.stop(alice).await;
+    stage.hub.stop(bob).await;
+    let log = stage.hub.told();
+    for token in [&first, &second, &of_bob] {
+        assert!(!log.contains(token), "a token is in the hub's log");
+    }
 }
 
 async fn a_policy_for_each_person_opens_their_store_and_no_other(backend: Backend) {

@@ -269,6 +269,19 @@ impl Stage {
         call(&self.vault, token, method, path, body).await
     }
 
+    /// How many tokens of people's own there are.
+    pub async fn people_tokens(&self) -> usize {
+        let root = self.vault.root().expose_secret();
+        let (_, list) = self.call(root, Method::List, "auth/token/accessors", Value::Null).await;
+        let mut count = 0;
+        for accessor in list["data"]["keys"].as_array().unwrap() {
+            let asked = json!({"accessor": accessor});
+            let (_, found) = self.call(root, Method::Post, "auth/token/lookup-accessor", asked).await;
+            count += usize::from(found["data"]["path"] == "auth/token/create/jupyter-users");
+        }
+        count
+    }
+
     /// The hub's own token.
     pub fn hub_token(&self) -> String {
         fs::read_to_string(self.path("vault-token")).unwrap()

@@ -1,6 +1,6 @@
 //! `secrets`: a person's own store.
 
-use latchkey_tests::{Backend, Terminal, behaviours};
+use latchkey_tests::{Backend, Place, Terminal, behaviours};
 use latchkey_transport::Method;
 use latchkey_vault_client::secret_store::{Layout, Terms, UserName, UserTokens};
 use latchkey_vault_client::{Token, Vault};
@@ -19,6 +19,8 @@ behaviours! {
     secrets_completes_for_every_shell,
     secrets_asks_for_values_unseen_at_a_terminal,
     secrets_prints_json_wherever_it_prints,
+    #[not_on(Place::Real, "the real server counts no calls")]
+    a_look_costs_the_vault_two_calls_and_a_change_three,
     names_that_look_like_anothers_open_nothing_of_theirs,
     keys_that_lead_elsewhere_open_nothing_there,
 }
@@ -210,6 +212,26 @@ async fn secrets_prints_json_wherever_it_prints(backend: Backend) {
     }
     notebook.prints(&["get", "odd", "--field", "a \"b\"", "--json"], r#""c\nd""#).await;
     notebook.prints(&["fields", "odd", "--json"], "[\"a \\\"b\\\"\",\"deep\",\"n\"]\n").await;
+}
+
+/// The figures are in the README.
+async fn a_look_costs_the_vault_two_calls_and_a_change_three(backend: Backend) {
+    let notebook = notebook(backend).await;
+    let world = notebook.backend.world();
+    for (arguments, count) in [
+        (&["put", "key", "field"][..], 3),
+        (&["get", "key"], 2),
+        (&["get", "key", "--field", "field"], 2),
+        (&["list"], 2),
+        (&["status"], 2),
+        (&["run", "--from", "key", "--", "/bin/true"], 2),
+    ] {
+        let before = world.requests().len();
+        let done = notebook.secrets(arguments, "value").await;
+        assert!(done.is_success(), "{done:?}");
+        let calls = world.requests().split_off(before);
+        assert_eq!(calls.len(), count, "{arguments:?} {calls:?}");
+    }
 }
 
 /// Names that a server, a person or a file system could take for `alice`.
