@@ -12,7 +12,7 @@ use crate::consistency::{Forwarding, INDEX_HEADER, Seen};
 use crate::retry::{self, Retry, SharedWaiting, Waiting};
 use crate::token::{LookupSelf, TokenInfo};
 use crate::trace::Attempt;
-use crate::{Error, Refusal, Vault};
+use crate::{Error, Vault};
 
 /// What a handle does besides sending a call once.
 #[derive(Clone, Default)]
@@ -79,29 +79,7 @@ impl Vault {
         E: Exchange<Error = Error> + Clone + MaybeSend + MaybeSync,
     {
         let reply = self.deliver(&exchange).await?;
-        match exchange.receive(reply) {
-            Ok(output) => Ok(output),
-            Err(error) => Err(self.explained(error).await),
-        }
-    }
-
-    /// Says what there is to say of an error beyond the reply: what every call needs is compiled once and not for each
-    /// kind of call, here and in all that follows. In a browser every byte counts.
-    async fn explained(&self, error: Error) -> Error {
-        match self.cleaned(error) {
-            Error::PermissionDenied(refusal) if self.delivery.looks_for_dead_tokens => {
-                self.denied(refusal).await
-            }
-            error => error,
-        }
-    }
-
-    /// Says of a refusal whether it was for a dead token.
-    async fn denied(&self, refusal: Refusal) -> Error {
-        match &self.token {
-            Some(token) if token.is_dead(|| self.look_up()).await => Error::TokenInvalid(refusal),
-            _ => Error::PermissionDenied(refusal),
-        }
+        exchange.receive(reply).map_err(|error| self.cleaned(error))
     }
 
     async fn look_up(&self) -> Result<TokenInfo, Error> {
@@ -109,11 +87,23 @@ impl Vault {
         LookupSelf.receive(reply).map_err(|error| self.cleaned(error))
     }
 
-    /// Returns the reply that counts.
+    /// Returns the reply that counts, unless it was refused for a dead token. Whatever waits is compiled once and not for
+    /// each kind of call, here and in all that follows: in a browser every byte counts.
     async fn deliver(&self, call: &dyn Call) -> Result<Reply, Error> {
-        match &self.delivery.again {
-            None => Ok(self.send_once(call).await?),
-            Some((retry, waiting)) => self.send_patiently(call, retry, &**waiting).await,
+        let reply = match &self.delivery.again {
+            None => self.send_once(call).await?,
+            Some((retry, waiting)) => self.send_patiently(call, retry, &**waiting).await?,
+        };
+        match &self.token {
+            Some(token) if self.delivery.looks_for_dead_tokens && reply.status() >= 400 => {
+                match call.error_in(reply.clone()) {
+                    Some(Error::PermissionDenied(refusal)) if token.is_dead(|| self.look_up()).await => {
+                        Err(self.cleaned(Error::TokenInvalid(refusal)))
+                    }
+                    _ => Ok(reply),
+                }
+            }
+            _ => Ok(reply),
         }
     }
 
