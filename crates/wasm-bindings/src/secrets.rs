@@ -3,8 +3,13 @@
 use std::rc::Rc;
 
 use js_sys::Promise;
-use latchkey_transport::json;
-use latchkey_vault_client::kv2::{Cas, MetadataSettings, SecretMetadata};
+use latchkey_transport::{Exchange, json};
+use latchkey_vault_client::kv2::{
+    Cas, ChangeVersions, DeleteLatest, DeleteMetadata, ListSecrets, MetadataSettings, ReadMetadata,
+    ReadSecret, SecretMetadata, WriteMetadata,
+};
+use latchkey_vault_client::logical::ReadPath;
+use latchkey_vault_client::sys::ReadCapabilities;
 use latchkey_vault_client::{Error, Read, Vault};
 use serde_json::Value;
 use wasm_bindgen::prelude::*;
@@ -58,10 +63,8 @@ fn outcome_of<const N: usize>(word: &str, members: [(&str, JsValue); N]) -> JsVa
 impl Secrets {
     /// See `types.d.ts`; so it is for all that follows.
     pub fn mounts(&self) -> Promise {
-        let this = self.clone();
-        promise(async move {
-            let vault = this.vault()?;
-            let answer = this.heard(vault.logical().read(VISIBLE_MOUNTS).await)?;
+        self.ask(ReadPath::new(VISIBLE_MOUNTS), |this, answer| {
+            let answer = this.heard(answer)?;
             let read = json::from_str(answer.as_ref().map_or("{}", |answer| answer.data.json()));
             let json::Any(visible) = this.heard(read.map_err(|_| Error::WrongType { line: 1, column: 1 }))?;
             let text = |value: &Value, name: &str| match value.get(name) {
@@ -82,30 +85,19 @@ impl Secrets {
         })
     }
 
-    pub fn list(&self, mount: String, path: String) -> Promise {
-        let this = self.clone();
-        promise(async move {
-            let vault = this.vault()?;
-            let listed = vault.kv2(&mount).list(&path).await.map(|names| {
+    pub fn list(&self, mount: &str, path: &str) -> Promise {
+        self.ask(ListSecrets::new(mount, path), |this, names| {
+            this.or_denied(names.map(|names| {
                 if names.is_empty() {
                     return outcome_of("empty", []);
                 }
                 outcome_of("listed", [("names", list(names))])
-            });
-            this.or_denied(listed)
+            }))
         })
     }
 
-    pub fn read(&self, mount: String, path: String, number: JsValue) -> Promise {
-        let this = self.clone();
-        promise(async move {
-            let vault = this.vault()?;
-            let read = if number.is_undefined() || number.is_null() {
-                vault.kv2(&mount).read(&path).await
-            } else {
-                let number = whole("version", number.as_f64())?;
-                vault.kv2(&mount).read_version(&path, number).await
-            };
+    pub fn read(&self, mount: String, path: String, number: &JsValue) -> Promise {
+        self.ask(read(&mount, &path, number), move |this, read| {
             this.or_denied(read.map(|read| match read {
                 Read::Found(secret) => {
                     let found = SecretVersion(Rc::new(Found { mount, path, secret }));
@@ -118,12 +110,9 @@ impl Secrets {
         })
     }
 
-    pub fn metadata(&self, mount: String, path: String) -> Promise {
-        let this = self.clone();
-        promise(async move {
-            let vault = this.vault()?;
-            let read = vault.kv2(&mount).metadata(&path).await;
-            this.or_denied(read.map(|read| match read {
+    pub fn metadata(&self, mount: &str, path: &str) -> Promise {
+        self.ask(ReadMetadata::new(mount, path), |this, metadata| {
+            this.or_denied(metadata.map(|metadata| match metadata {
                 Some(metadata) => outcome_of("found", [("metadata", describe(&metadata))]),
                 None => outcome_of("missing", []),
             }))
@@ -131,12 +120,10 @@ impl Secrets {
     }
 
     pub fn capabilities(&self, mount: String, path: String) -> Promise {
-        let this = self.clone();
-        promise(async move {
-            let vault = this.vault()?;
-            let paths = capabilities::paths(&mount, &path);
-            let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
-            let told = vault.sys().capabilities(&paths).await.map_err(|error| match error {
+        let paths = capabilities::paths(&mount, &path);
+        let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+        self.ask(ReadCapabilities::new(&paths), move |this, told| {
+            let told = told.map_err(|error| match error {
                 // Advice that is not given says nothing of the token: nobody has to find out whether it is dead.
                 Error::PermissionDenied(_) => error.into(),
                 error => this.0.heard(error),
@@ -195,63 +182,65 @@ impl Secrets {
         })
     }
 
-    pub fn delete(&self, mount: String, path: String, numbers: JsValue) -> Promise {
-        let this = self.clone();
-        promise(async move {
-            let vault = this.vault()?;
-            let deleted = if numbers.is_undefined() || numbers.is_null() {
-                vault.kv2(&mount).delete(&path).await
-            } else {
-                let numbers = versions(&numbers)?;
-                vault.kv2(&mount).delete_versions(&path, &numbers).await
-            };
-            this.heard(deleted)?;
-            Ok(JsValue::UNDEFINED)
-        })
+    pub fn delete(&self, mount: &str, path: &str, numbers: &JsValue) -> Promise {
+        if numbers.is_undefined() || numbers.is_null() {
+            return self.tell(DeleteLatest::new(mount, path));
+        }
+        self.change_versions(ChangeVersions::delete, mount, path, numbers)
     }
 
-    pub fn undelete(&self, mount: String, path: String, numbers: JsValue) -> Promise {
-        let this = self.clone();
-        promise(async move {
-            let (vault, numbers) = (this.vault()?, versions(&numbers)?);
-            this.heard(vault.kv2(&mount).undelete_versions(&path, &numbers).await)?;
-            Ok(JsValue::UNDEFINED)
-        })
+    pub fn undelete(&self, mount: &str, path: &str, numbers: &JsValue) -> Promise {
+        self.change_versions(ChangeVersions::undelete, mount, path, numbers)
     }
 
-    pub fn destroy(&self, mount: String, path: String, numbers: JsValue) -> Promise {
-        let this = self.clone();
-        promise(async move {
-            let (vault, numbers) = (this.vault()?, versions(&numbers)?);
-            this.heard(vault.kv2(&mount).destroy_versions(&path, &numbers).await)?;
-            Ok(JsValue::UNDEFINED)
-        })
+    pub fn destroy(&self, mount: &str, path: &str, numbers: &JsValue) -> Promise {
+        self.change_versions(ChangeVersions::destroy, mount, path, numbers)
     }
 
     #[wasm_bindgen(js_name = deleteAll)]
-    pub fn delete_all(&self, mount: String, path: String) -> Promise {
-        let this = self.clone();
+    pub fn delete_all(&self, mount: &str, path: &str) -> Promise {
+        self.tell(DeleteMetadata::new(mount, path))
+    }
+
+    #[wasm_bindgen(js_name = writeNotes)]
+    pub fn write_notes(&self, mount: &str, path: &str, notes: &JsValue) -> Promise {
+        self.tell(settings(notes).and_then(|settings| Ok(WriteMetadata::new(mount, path, &settings)?)))
+    }
+}
+
+impl Secrets {
+    /// Performs a call with the session's token, and gives the page what `answer` makes of it.
+    fn ask<E: Exchange<Error = Error> + Clone + 'static>(
+        &self,
+        call: Result<E, impl Into<Failure>>,
+        answer: impl FnOnce(&Self, Result<E::Output, Error>) -> Result<JsValue, JsValue> + 'static,
+    ) -> Promise {
+        let (this, call) = (self.clone(), call.map_err(Into::into));
         promise(async move {
             let vault = this.vault()?;
-            this.heard(vault.kv2(&mount).delete_metadata(&path).await)?;
+            answer(&this, vault.perform(call?).await)
+        })
+    }
+
+    /// The same where there is nothing to answer.
+    fn tell<E: Exchange<Error = Error, Output = ()> + Clone + 'static>(
+        &self,
+        call: Result<E, impl Into<Failure>>,
+    ) -> Promise {
+        self.ask(call, |this, done| {
+            this.heard(done)?;
             Ok(JsValue::UNDEFINED)
         })
     }
 
-    #[wasm_bindgen(js_name = writeNotes)]
-    pub fn write_notes(&self, mount: String, path: String, notes: JsValue) -> Promise {
-        let this = self.clone();
-        promise(async move {
-            let mut settings = MetadataSettings::default();
-            for (name, text) in entries("notes", &notes)? {
-                let wrong =
-                    Failure::InvalidArgument { name: "notes", problem: "has a value that is not a string" };
-                settings = settings.with_note(name, text.as_string().ok_or(wrong)?);
-            }
-            let vault = this.vault()?;
-            this.heard(vault.kv2(&mount).write_metadata(&path, &settings).await)?;
-            Ok(JsValue::UNDEFINED)
-        })
+    fn change_versions(
+        &self,
+        change: fn(&str, &str, &[u64]) -> Result<ChangeVersions, Error>,
+        mount: &str,
+        path: &str,
+        numbers: &JsValue,
+    ) -> Promise {
+        self.tell(versions(numbers).and_then(|numbers| Ok(change(mount, path, &numbers)?)))
     }
 
     async fn put(&self, mount: &str, path: &str, data: Finished, cas: Cas) -> Result<JsValue, JsValue> {
@@ -259,6 +248,25 @@ impl Secrets {
         let written = vault.kv2(mount).write(path, data.raw()?, cas).await;
         Ok(version(&self.heard(written)?))
     }
+}
+
+/// Reads the newest version, or a certain one.
+fn read(mount: &str, path: &str, number: &JsValue) -> Result<ReadSecret, Failure> {
+    let newest = ReadSecret::new(mount, path)?;
+    if number.is_undefined() || number.is_null() {
+        return Ok(newest);
+    }
+    Ok(newest.with_version(whole("version", number.as_f64())?))
+}
+
+/// Notes to write.
+fn settings(notes: &JsValue) -> Result<MetadataSettings, Failure> {
+    let mut settings = MetadataSettings::default();
+    for (name, text) in entries("notes", notes)? {
+        let wrong = Failure::InvalidArgument { name: "notes", problem: "has a value that is not a string" };
+        settings = settings.with_note(name, text.as_string().ok_or(wrong)?);
+    }
+    Ok(settings)
 }
 
 /// A value to write: a text, or `{ json }`.
