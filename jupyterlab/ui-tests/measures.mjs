@@ -1,5 +1,8 @@
 // What is measured, for the scenarios that only want to be sure and for the bench that wants to know.
 
+import { QuietPage } from './quiet.mjs';
+import { until } from './world.mjs';
+
 const STORE = 'notebook-secret-kv-v2';
 
 /** The middle one. */
@@ -98,33 +101,50 @@ export async function scrollThrough(person) {
   return { ...frames, idle };
 }
 
-/** Bytes of JavaScript's heap and of the engine's memory, before and after as many renewals. */
-export async function memoryOfRenewals(person, count) {
-  const cdp = await person.context.newCDPSession(person.page);
-  const latchkey = await person.latchkey();
+/** Bytes of JavaScript's heap and of the engine's memory, before and after as many renewals in a page that nobody watches. */
+export async function memoryOfRenewals(lab, token, count) {
+  const page = await QuietPage.open(`${lab.url}/lab/workspaces/quiet?token=lab-token`);
+  await until('Lab to be there', () => page.run(() => !!window.jupyterapp?.isPluginActivated));
+  await page.run(noteEngineMemory);
+  await page.run(signInAlone, token);
   const renew = times =>
-    latchkey.evaluate(async (it, rounds) => {
-      const session = await it.session();
+    page.run(async rounds => {
       for (let round = 0; round < rounds; round += 1) {
-        await session.renew();
+        await window.session.renew();
       }
     }, times);
-  const look = async () => {
-    await cdp.send('HeapProfiler.collectGarbage');
-    const { usedSize } = await cdp.send('Runtime.getHeapUsage');
-    const engine = await person.page.evaluate(() => window.engineMemory?.buffer.byteLength ?? 0);
-    return { heap: usedSize, engine };
-  };
-  // What is made once is not counted: the browser compiles anew what is called often. A snapshot of the heap after 3 000 rounds
-  // shows such code, and one record for each request (`NetworkResourcesData`) that belongs to whoever watches the page: us.
-  await renew(500);
+  const look = async () => ({
+    heap: await page.heap(),
+    engine: await page.run(() => window.engineMemory.buffer.byteLength)
+  });
+  // What is made once is not counted: the browser compiles anew what is called often.
+  await renew(1500);
   const before = await look();
   await renew(count);
-  return { before, after: await look() };
+  const after = await look();
+  await page.close();
+  return { before, after };
 }
 
-/** Notes the engine's memory when it is made; to be given to a page before it loads. */
-export function noteEngineMemory() {
+/** Signs in without the panel; runs in a page. */
+async function signInAlone(token) {
+  const { jupyterapp: app } = window;
+  await app.restored;
+  await app.activatePlugin('jupyterlab-latchkey:plugin');
+  // Tokens of plugins are compared by identity: ours is found among those that are registered.
+  const services = Object.values(app.pluginRegistry).find(
+    value => value instanceof Map && [...value.keys()].some(key => key?.name)
+  );
+  const name = 'jupyterlab-latchkey:ILatchkey';
+  const latchkey = await app.resolveRequiredService(
+    [...services.keys()].find(key => key.name === name)
+  );
+  window.session = await latchkey.open();
+  await window.session.signInWithToken(token);
+}
+
+/** Notes the engine's memory when it is made; runs in a page that has no engine yet. */
+function noteEngineMemory() {
   for (const name of ['instantiate', 'instantiateStreaming']) {
     const original = WebAssembly[name];
     WebAssembly[name] = async (...args) => {
