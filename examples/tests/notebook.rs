@@ -47,12 +47,15 @@ behaviours! {
     the_vault_token_is_given_back_after_an_error_too,
     #[not_on(Place::Real, "the real server counts no calls")]
     a_secret_costs_the_vault_three_calls,
+    #[not_on(Place::Real, "the server of the other tests is not sealed")]
+    a_vault_that_is_sealed_is_told_and_shows_nothing,
     a_wrong_role_is_told,
     what_is_no_token_is_told_without_a_word_of_it,
     a_periodic_token_is_kept_beyond_its_life,
     a_users_token_with_little_left_is_renewed_at_once,
     a_token_at_its_longest_life_asks_for_a_person_and_ends,
     a_kept_token_is_given_back_where_that_is_asked_for,
+    a_kept_token_that_is_revoked_is_told_and_ends_the_keeping,
     a_token_file_that_others_may_read_is_refused,
     a_token_that_does_not_end_is_nothing_to_keep,
     #[not_on(Place::Real, "the real server does not fail on request")]
@@ -359,6 +362,18 @@ async fn a_secret_costs_the_vault_three_calls(backend: Backend) {
     assert_eq!(calls, expected);
 }
 
+async fn a_vault_that_is_sealed_is_told_and_shows_nothing(backend: Backend) {
+    let notebook = Notebook::new(backend).await;
+    let token = notebook.fine().await;
+    let vault = notebook.backend.world().vault();
+    vault.seal();
+    let told = notebook.run(&token, None, &["--show"]).await;
+    told.assert_failed(3, &["sealed", "hint: whoever runs the server must unseal it"]);
+    assert_eq!(told.stdout, "");
+    vault.unseal();
+    notebook.run(&token, None, &[]).await.assert_success(&[]);
+}
+
 async fn a_wrong_role_is_told(backend: Backend) {
     let notebook = Notebook::new(backend).await;
     let told = notebook.run(&notebook.short().await, None, &["--role", "nobody"]).await;
@@ -484,6 +499,16 @@ async fn a_kept_token_is_given_back_where_that_is_asked_for(backend: Backend) {
     let kept = Kept::start(backend, request, &["--revoke"]).await.begun().await;
     let (done, left) = kept.end().await;
     done.assert_success(&["stopped"]);
+    assert_eq!(left, None);
+}
+
+async fn a_kept_token_that_is_revoked_is_told_and_ends_the_keeping(backend: Backend) {
+    let request = json!({"period": "8s", "policies": ["default"]});
+    let kept = Kept::start(backend, request, &[]).await.begun().await;
+    let revoked = json!({"token": kept.token});
+    kept.backend.admin(Method::Post, "auth/token/revoke", revoked).await.unwrap();
+    let (done, left) = kept.ended().await;
+    done.assert_failed(1, &["the token has ended", "hint: sign in again"]);
     assert_eq!(left, None);
 }
 

@@ -107,12 +107,11 @@ async fn ended(command: Command) -> Done {
 async fn a_vault_that_never_answers_is_waited_for_as_long_as_the_environment_says(backend: Backend) {
     let silent = StdTcpListener::bind("127.0.0.1:0").unwrap();
     let silent = format!("http://{}", silent.local_addr().unwrap());
-    for each in PROGRAMS {
-        for (name, limit) in [("VAULT_CLIENT_TIMEOUT", "1"), ("BAO_CLIENT_TIMEOUT", "1s")] {
-            let mut command = calling(&backend, each);
-            command.env("VAULT_ADDR", &silent).env(name, limit);
-            ended(command).await.assert_failed(3, &["did not answer within 1 s"]);
-        }
+    let limits = [("VAULT_CLIENT_TIMEOUT", "1"), ("BAO_CLIENT_TIMEOUT", "1s")];
+    for (each, (name, limit)) in PROGRAMS.into_iter().zip(limits.into_iter().cycle()) {
+        let mut command = calling(&backend, each);
+        command.env("VAULT_ADDR", &silent).env(name, limit);
+        ended(command).await.assert_failed(3, &["did not answer within 1 s"]);
     }
 }
 

@@ -1,5 +1,5 @@
-//! What goes wrong around a sign-in by paste, whose secret goes to a file, and around a person's own store: nothing is lost,
-//! nobody is let in, and the message says who must act.
+//! What goes wrong around a sign-in by paste, whose secret goes to a file, around a person's own store, and in the middle of a
+//! set-up: nothing is lost, nobody is let in, and the message says who must act.
 //!
 //! A full disk is in [`disk`](crate::disk), a wrong clock in [`clocks`](crate::clocks), names that look like another's in
 //! [`secrets`](crate::secrets), a Vault that never answers in [`environment`](crate::environment).
@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
 use crate::secrets::{Notebook, notebook};
-use crate::support::{CONTENT, Ground, Running, ground, login, program, sign_in};
+use crate::support::{CONTENT, Ground, Running, ground, login, program, provision, sign_in};
 
 const ON_REQUEST: &str = "the real server does not fail on request";
 
@@ -37,6 +37,8 @@ behaviours! {
     #[not_on(Place::Real, ON_REQUEST)]
     a_put_whose_answer_is_lost_can_be_repeated_and_costs_no_field,
     a_secret_that_cannot_be_printed_is_told,
+    #[not_on(Place::Real, ON_REQUEST)]
+    a_set_up_that_breaks_off_is_finished_by_the_next_run,
 }
 
 /// A Vault that a test may seal: the double, or on the real servers an OpenBao of its own.
@@ -322,4 +324,33 @@ async fn a_secret_that_cannot_be_printed_is_told(backend: Backend) {
     assert_eq!(output.status.code(), Some(1), "{told}");
     assert!(told.contains("writing to standard output") && told.contains("hint: "), "{told}");
     shelf.assert_is_whole().await;
+}
+
+async fn a_set_up_that_breaks_off_is_finished_by_the_next_run(backend: Backend) {
+    for fault in [Fault::Refuse, Fault::Drop] {
+        for path in ["sys/mounts/*", "sys/policies/acl/*", "auth/keycloak-oidc/config", "identity/group*"] {
+            let backend = Backend::at(backend.place).await.unwrap();
+            let faults = backend.world().faults();
+            for method in ["POST", "PUT"] {
+                // As often as a call is repeated, and more.
+                let target = Target::vault(&format!("/v1/{path}")).with_method(method);
+                faults.inject(target, 5, fault.clone());
+            }
+            let broken = provision(&backend, &[]).await;
+            broken.assert_failed(3, &["hint: "]);
+            faults.clear();
+            let finished = provision(&backend, &[]).await;
+            assert!(finished.is_success(), "{path} {fault:?} {finished:?}");
+            let again = provision(&backend, &[]).await;
+            assert!(
+                again.is_success() && again.text().contains("nothing to do"),
+                "{path} {fault:?} {again:?}"
+            );
+        }
+    }
+    let backend = Backend::at(backend.place).await.unwrap();
+    backend.world().vault().seal();
+    provision(&backend, &[])
+        .await
+        .assert_failed(3, &["sealed", "hint: whoever runs the server must unseal it"]);
 }

@@ -1,5 +1,6 @@
 //! What the tests of programs share.
 
+use std::fmt;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -30,11 +31,17 @@ pub async fn ground(backend: Backend) -> Ground {
 }
 
 /// How a program ended.
-#[derive(Debug)]
 pub struct Done {
     pub code: Option<i32>,
     pub stdout: Vec<u8>,
     pub stderr: String,
+}
+
+impl fmt::Debug for Done {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { code, stderr, .. } = self;
+        write!(formatter, "code {code:?}, standard output {:?}, standard error {stderr:?}", self.text())
+    }
 }
 
 impl Done {
