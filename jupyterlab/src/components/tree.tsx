@@ -231,7 +231,11 @@ function DrawnRow({ row, top, isSelected, isRevealed, onReveal }: IRowProps): JS
           {isRevealed ? valueOf(node) : trans.__('hidden')}
         </span>
       )}
-      {note && <span className="lk-note">{note}</span>}
+      {note && (
+        <span className="lk-note" title={note}>
+          {note}
+        </span>
+      )}
     </div>
   );
 
