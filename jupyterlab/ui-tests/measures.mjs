@@ -11,7 +11,7 @@ export function median(values) {
 }
 
 /** Milliseconds that a frame takes on this machine at this moment, when nothing is drawn. */
-export function idleFrame(person) {
+function idleFrame(person) {
   return person.page.evaluate(async () => {
     const times = [];
     for (let frame = 0; frame < 60; frame += 1) {

@@ -194,6 +194,14 @@ export class Person {
     return this.row(names[names.length - 1]);
   }
 
+  /** Opens a secret by its path, which may be in a folder that the person cannot list. */
+  async openPath(path) {
+    await this.action('open-path').click();
+    const input = this.panel.locator('[data-lk="open-path-input"]');
+    await input.fill(path);
+    await input.press('Enter');
+  }
+
   action(name) {
     return this.panel.locator(`[data-lk="${name}"]`).last();
   }

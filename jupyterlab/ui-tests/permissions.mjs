@@ -217,10 +217,7 @@ scenario(
           await person.panel.getByText('Back', { exact: true }).click();
           // The other one's is not, whatever a page asks for.
           await person.row(store).click();
-          await person.action('open-path').click();
-          const input = person.panel.locator('[data-lk="open-path-input"]');
-          await input.fill(`${store}/jupyter/users/${other}/note`);
-          await input.press('Enter');
+          await person.openPath(`${store}/jupyter/users/${other}/note`);
           await person.panel.getByText('you may not read this').waitFor();
           assert.equal(
             (await refusalOf(button('edit'))).at,

@@ -210,9 +210,7 @@ scenario('a secret that may be read but not listed is opened by its path', async
     async person => {
       await person.signIn();
       await person.panel.getByText('you may not list this').waitFor();
-      await person.action('open-path').click();
-      await person.panel.locator('[data-lk="open-path-input"]').fill(`${STORE}/people/reader/note`);
-      await person.panel.locator('[data-lk="open-path-input"]').press('Enter');
+      await person.openPath(`${STORE}/people/reader/note`);
       await person.row('text').waitFor();
       await person.picture('not-listable');
       await person.inject(STORE, 'people', 'reader', 'note');
@@ -319,10 +317,7 @@ scenario(
         assert.equal(await person.row('mine').getAttribute('aria-level'), '2');
         // What is somebody else's stays theirs, by the policy.
         await person.row(STORE).click();
-        await person.action('open-path').click();
-        const path = person.panel.locator('[data-lk="open-path-input"]');
-        await path.fill(`${STORE}/people/management/note`);
-        await path.press('Enter');
+        await person.openPath(`${STORE}/people/management/note`);
         await person.panel.getByText('you may not read this').waitFor();
         await person.forget();
       },
